@@ -47,6 +47,14 @@ struct AppendValue {
 
 }  // namespace
 
+std::string payload_mark(Bytes payload) {
+  uint32_t hash = 0x811c9dc5u;  // FNV-1a, 32 bit: offset basis and prime
+  for (size_t i = 0; i < payload.size() && i < 32; ++i) hash = (hash ^ payload[i]) * 0x01000193u;
+  char text[12];
+  std::snprintf(text, sizeof text, "%08x", hash);
+  return text;
+}
+
 void append_json_string(std::string& out, std::string_view text) {
   out += '"';
   for (size_t i = 0; i < text.size();) {

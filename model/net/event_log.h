@@ -10,6 +10,7 @@
 #include <variant>
 
 #include "model/net/address.h"
+#include "model/net/bytes.h"
 #include "model/net/time.h"
 
 namespace culvert::net {
@@ -52,6 +53,11 @@ class EventLog {
   Sink sink_;
   std::string line_;
 };
+
+// A packet's mark: eight hexadecimal digits, FNV-1a (32 bit) of the first 32 bytes of its transport
+// payload. Hosts log it when they send and receive, NATs when they translate or drop, so that one
+// packet can be followed through a network whose addresses change on the way.
+std::string payload_mark(Bytes payload);
 
 // JSON text of a string with its quotes, as the log writes it (RFC 8259 section 7). Bytes that are
 // not UTF-8 become U+FFFD, so that a peer cannot make a log unreadable.

@@ -1,0 +1,57 @@
+// A service is what runs on a host: one thing to start, perhaps to command, to destroy. Started by
+// name with exactly the arguments that culvert-node, the ns-3 runner and the Mininet builder share.
+// Stands on model/net; the services' own files stand on all the rooms.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/net/host.h"
+
+namespace CLI {
+class App;
+}
+
+namespace culvert::services {
+
+class Service {
+ public:
+  virtual ~Service() = default;  // stops it: sockets close, timers go
+  // Opens what it needs. Called once, from the Host's loop. An error means that nothing runs.
+  virtual net::Status start() = 0;
+  // One line of the service's command language ("connect b"). invalid: not a command, the sentence
+  // says which there are. What a command brings about is told by events.
+  virtual net::Status command(std::string_view line);
+};
+
+// What a service is made from: its options, then the thing itself. One derived class a service;
+// model/services/registry.cc lists them all.
+class Blueprint {
+ public:
+  virtual ~Blueprint() = default;
+  // Declares the options. CLI11 fills the blueprint's members.
+  virtual void options(CLI::App& app) = 0;
+  // What CLI11 cannot check: combinations. invalid with one clear sentence.
+  virtual net::Status check() { return {}; }
+  // Uses the Host only in start(): building touches no socket.
+  virtual net::Result<std::unique_ptr<Service>> build(net::Host& host) = 0;
+};
+
+// argv[0] is the service's name, the rest its options. not_found: no such service; invalid: wrong
+// options. The sentence is for the reader, without the program's name.
+net::Result<std::unique_ptr<Service>> make(net::Host& host, const std::vector<std::string>& argv);
+
+// Whether make() would take this command line; for the planner, which has no Host.
+net::Status check(const std::vector<std::string>& argv);
+
+struct Info {
+  std::string_view name, about;  // about: one line
+};
+std::vector<Info> list();
+
+// The options of a service, as text for a terminal. not_found: no such service.
+net::Result<std::string> help(std::string_view name);
+
+}  // namespace culvert::services

@@ -77,16 +77,16 @@ class Observer {
   virtual ~Observer() = default;
   virtual void mapping_created(Time, const MappingInfo&) {}
   // `ended` is when it really ended, at or before the time of the call.
-  virtual void mapping_ended(Time ended, const MappingInfo&, Reason) {}
+  virtual void mapping_ended(Time /*ended*/, const MappingInfo&, Reason) {}
   // The same mapping at another external port (rebind); info holds the new one.
-  virtual void mapping_moved(Time, const MappingInfo&, const net::Endpoint& old_external) {}
+  virtual void mapping_moved(Time, const MappingInfo&, const net::Endpoint& /*old_external*/) {}
   // Every packet that was forwarded. Costs time: only called if wants_packets() was true when the
   // observer was set.
   virtual bool wants_packets() const { return false; }
-  virtual void translated(Time, Side came_from, const Tuple& before, const Tuple& after,
+  virtual void translated(Time, Side /*came_from*/, const Tuple& /*before*/, const Tuple& /*after*/,
                           const Outcome&) {}
   // Every packet that was not (drop, reply, deliver_local).
-  virtual void refused(Time, Side came_from, const Tuple&, const Outcome&) {}
+  virtual void refused(Time, Side /*came_from*/, const Tuple&, const Outcome&) {}
 };
 
 struct Emitted {

@@ -25,6 +25,7 @@ using net::Error;
 using net::IpAddress;
 using net::operator""ms;
 using net::operator""s;
+using std::chrono_literals::operator""us;
 using Family = net::IpAddress::Family;
 
 inline IpAddress ip(const char* text) { return *IpAddress::parse(text); }

@@ -1,0 +1,204 @@
+#include "model/plan/grid.h"
+
+#include <algorithm>
+
+#include "model/net/random.h"
+
+namespace culvert::plan {
+namespace {
+
+std::vector<std::string> split(const std::string& text, char separator) {
+  std::vector<std::string> out;
+  size_t begin = 0;
+  for (;;) {
+    const size_t end = text.find(separator, begin);
+    out.push_back(text.substr(begin, end - begin));
+    if (end == std::string::npos) return out;
+    begin = end + 1;
+  }
+}
+
+}  // namespace
+
+Grid::Grid(const Item& scenario, const Parameters& parameters, const GridRequest& request)
+    : parameters_(parameters) {
+  const Item* sets = scenario.find("sets");
+  // Plain values first: an axis may be "$kinds", whose value names a set.
+  for (const auto& [name, text] : request.sets) {
+    const Item* vary = scenario.find("vary");
+    const bool axis = (vary && vary->find(name)) || text.find(',') != std::string::npos;
+    if (!axis) fixed_[name] = parameters_.parse(name, text);
+  }
+  if (const Item* vary = scenario.find("vary")) read_vary(*vary, sets);
+  apply_sets(request, sets);
+  if (const Item* draw = scenario.find("draw")) {
+    if (!draw->is_table()) draw->fail("[draw] must be a table");
+    for (const auto& [name, item] : draw->table) {
+      item.only({"uniform", "integer", "choice"}, "draw '" + name + "'");
+      Assignment trial;
+      for (const Parameter& p : parameters_.all()) trial[p.name] = p.fallback;
+      Grid::draw(trial, name, item, 1);  // finds what is wrong with it now, not in the middle
+      draws_.emplace_back(name, item);
+    }
+  }
+}
+
+std::vector<Choice> Grid::read_choices(const std::string& name, const Item& list) const {
+  if (!list.is_list() || list.list.empty()) list.fail("'" + name + "' needs a list of values");
+  std::vector<Choice> choices;
+  for (const Item& item : list.list) {
+    Choice choice;
+    if (item.is_table()) {
+      choice.label = item.get("label").text("label");
+      for (const auto& [key, value] : item.table) {
+        if (key == "label") continue;
+        parameters_.check(key, value.json(), value);
+        choice.values[key] = value.json();
+      }
+    } else {
+      parameters_.check(name, item.json(), item);
+      choice.label = to_text(item.json());
+      choice.values[name] = item.json();
+    }
+    choices.push_back(std::move(choice));
+  }
+  return choices;
+}
+
+std::vector<Choice> Grid::named_set(const std::string& axis, const std::string& set,
+                                    const Item* sets, const Item& where) const {
+  const Item* list = sets ? sets->find(set) : nullptr;
+  if (!list) {
+    std::vector<std::string> known;
+    if (sets)
+      for (const auto& entry : sets->table) known.push_back(entry.first);
+    where.fail("there is no set '" + set + "' in [sets]; " + suggestion(set, known));
+  }
+  return read_choices(axis, *list);
+}
+
+void Grid::read_vary(const Item& vary, const Item* sets) {
+  if (!vary.is_table()) vary.fail("[vary] must be a table");
+  for (const auto& [name, item] : vary.table) {
+    Axis axis;
+    axis.name = name;
+    if (item.is_scalar() && item.scalar.is_string()) {
+      const std::string text(item.scalar.get_string());
+      if (text.empty() || text[0] != '$') item.fail("a list, or \"$parameter\" naming a set");
+      const std::string parameter = text.substr(1);
+      const Parameter* declared = parameters_.find(parameter);
+      if (!declared)
+        item.fail("there is no parameter '" + parameter + "'; " +
+                  suggestion(parameter, parameters_.names()));
+      const auto fixed = fixed_.find(parameter);
+      axis.choices = named_set(
+          name, to_text(fixed != fixed_.end() ? fixed->second : declared->fallback), sets, item);
+    } else {
+      axis.choices = read_choices(name, item);
+    }
+    axes_.push_back(std::move(axis));
+  }
+}
+
+void Grid::apply_sets(const GridRequest& request, const Item*) {
+  for (const auto& [name, text] : request.sets) {
+    if (fixed_.count(name)) continue;
+    auto axis =
+        std::find_if(axes_.begin(), axes_.end(), [&](const Axis& a) { return a.name == name; });
+    std::vector<Choice> chosen;
+    for (const std::string& word : split(text, ',')) {
+      if (axis != axes_.end()) {
+        const auto known = std::find_if(axis->choices.begin(), axis->choices.end(),
+                                        [&](const Choice& c) { return c.label == word; });
+        if (known != axis->choices.end()) {
+          chosen.push_back(*known);
+          continue;
+        }
+        if (!parameters_.find(name)) {
+          Item where;
+          where.file = "--set " + name + "=" + text;
+          std::vector<std::string> labels;
+          for (const Choice& c : axis->choices) labels.push_back(c.label);
+          where.fail("'" + word + "' is no choice of '" + name + "'; " + suggestion(word, labels));
+        }
+      }
+      const Value value = parameters_.parse(name, word);
+      chosen.push_back({to_text(value), {{name, value}}});
+    }
+    if (axis == axes_.end())
+      axes_.push_back({name, std::move(chosen)});
+    else
+      axis->choices = std::move(chosen);
+  }
+}
+
+size_t Grid::cells() const {
+  size_t count = 1;
+  for (const Axis& axis : axes_) count *= axis.choices.size();
+  return count;
+}
+
+std::vector<const Choice*> Grid::chosen(size_t cell) const {
+  std::vector<const Choice*> out(axes_.size());
+  for (size_t i = axes_.size(); i-- > 0;) {
+    out[i] = &axes_[i].choices[cell % axes_[i].choices.size()];
+    cell /= axes_[i].choices.size();
+  }
+  return out;
+}
+
+std::vector<std::string> Grid::labels(size_t cell) const {
+  std::vector<std::string> out;
+  for (const Choice* choice : chosen(cell)) out.push_back(choice->label);
+  return out;
+}
+
+void Grid::draw(Assignment& values, const std::string& name, const Item& item,
+                uint64_t seed) const {
+  net::Random random(net::derive_seed(seed, "draw/" + name));
+  if (const Item* choice = item.find("choice")) {
+    if (!choice->is_list() || choice->list.empty()) choice->fail("'choice' needs a list");
+    const Item& picked = choice->list[random.below(choice->list.size())];
+    if (!picked.is_table()) {
+      parameters_.check(name, picked.json(), picked);
+      values[name] = picked.json();
+      return;
+    }
+    for (const auto& [key, value] : picked.table) {
+      parameters_.check(key, value.json(), value);
+      values[key] = value.json();
+    }
+    return;
+  }
+  const bool integer = item.find("integer") != nullptr;
+  const Item* range = integer ? item.find("integer") : item.find("uniform");
+  if (!range || !range->is_list() || range->list.size() != 2)
+    item.fail("draw '" + name +
+              "' needs uniform = [low, high], integer = [low, high] or choice = […]");
+  const Value low = substitute(range->list[0], values), high = substitute(range->list[1], values);
+  if (!low.is_number() || !high.is_number() || low.to_number<double>() > high.to_number<double>())
+    range->fail("two numbers are needed, the smaller first");
+  const double from = low.to_number<double>(), to = high.to_number<double>();
+  Value drawn;
+  if (integer)
+    drawn = static_cast<int64_t>(from) +
+            static_cast<int64_t>(random.below(static_cast<uint64_t>(to - from) + 1));
+  else  // to the microsecond: the same text in every log and on every machine
+    drawn = static_cast<double>(static_cast<int64_t>((from + (to - from) * random.unit()) * 1000)) /
+            1000;
+  parameters_.check(name, drawn, item);
+  values[name] = drawn;
+}
+
+Assignment Grid::assignment(size_t cell, uint64_t seed, const Assignment& overrides) const {
+  Assignment values;
+  for (const Parameter& p : parameters_.all()) values[p.name] = p.fallback;
+  for (const auto& [name, value] : overrides) values[name] = value;
+  for (const auto& [name, item] : draws_) draw(values, name, item, seed);
+  for (const Choice* choice : chosen(cell))
+    for (const auto& [name, value] : choice->values) values[name] = value;
+  for (const auto& [name, value] : fixed_) values[name] = value;
+  return values;
+}
+
+}  // namespace culvert::plan

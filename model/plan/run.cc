@@ -1,0 +1,192 @@
+#include "model/plan/run.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <sstream>
+
+#include "model/net/random.h"
+#include "model/plan/network.h"
+
+namespace culvert::plan {
+namespace {
+
+constexpr double kDefaultBudgetMs = 60000;
+constexpr double kDefaultLingerMs = 50;
+
+std::string node_named(const Item& table, const Network& network, const Assignment& values) {
+  const std::string name = string(table, "node", values, "");
+  if (network.node(name)) return name;
+  std::vector<std::string> known;
+  for (const Node& node : network.nodes) known.push_back(node.name);
+  const Item* where = table.find("node");
+  (where ? *where : table)
+      .fail(where ? "there is no node '" + name + "'; " + suggestion(name, known)
+                  : "the key 'node' is missing");
+}
+
+std::vector<std::string> words_of(const std::string& line) {
+  std::istringstream in(line);
+  std::vector<std::string> words;
+  for (std::string word; in >> word;) words.push_back(word);
+  return words;
+}
+
+void add_services(boost::json::array& out, const Item& from, const Network& network,
+                  const Assignment& values, const Vocabulary& vocabulary) {
+  const Item* services = from.find("services");
+  if (!services) return;
+  if (!services->is_list()) services->fail("services are a list: [[services]]");
+  for (const Item& service : services->list) {
+    service.only({"node", "run", "when"}, "a service");
+    if (const Item* when = service.find("when")) {  // a parameter that switches it
+      const Value on = substitute(*when, values);
+      if (on == Value(false) || on == Value("no") || on == Value(0)) continue;
+    }
+    const std::string line = string(service, "run", values, "");
+    const std::vector<std::string> argv = words_of(line);
+    if (argv.empty()) service.fail("'run' is missing: the service's command line");
+    if (vocabulary.service) {
+      const std::string wrong = vocabulary.service(argv);
+      if (!wrong.empty()) service.get("run").fail(wrong);
+    }
+    boost::json::array arguments;
+    for (const std::string& word : argv) arguments.push_back(boost::json::value(word));
+    out.push_back(
+        {{"node", node_named(service, network, values)}, {"name", argv[0]}, {"argv", arguments}});
+  }
+}
+
+boost::json::object event_condition(const Item& when, const Network& network,
+                                    const Assignment& values) {
+  when.only({"event", "nodes"}, "a condition");
+  boost::json::array nodes;
+  const Value names = substitute(when.get("nodes"), values);
+  if (!names.is_array()) when.get("nodes").fail("nodes must be a list");
+  for (const Value& name : names.get_array()) {
+    if (!network.node(to_text(name)))
+      when.get("nodes").fail("there is no node '" + to_text(name) + "'");
+    nodes.push_back(name);
+  }
+  const std::string event = string(when, "event", values, "");
+  if (event.find('.') == std::string::npos)
+    when.get("event").fail("an event is written service.event, such as \"punch.ready\"");
+  return {{"event", event}, {"nodes", nodes}};
+}
+
+void check_step(const Item& step, const std::string& what, const std::vector<std::string>& known) {
+  const auto words = words_of(what);
+  const std::string verb = words.empty() ? "" : words[0];
+  if (std::find(known.begin(), known.end(), verb) == known.end())
+    step.get("do").fail("'" + verb + "' cannot be done here; " + suggestion(verb, known));
+}
+
+boost::json::object make_step(const Item& step, const Network& network, const Assignment& values,
+                              const boost::json::array& services) {
+  step.only({"at_ms", "when", "after_ms", "node", "service", "link", "do", "about"},
+            "a timeline step");
+  boost::json::object out;
+  if (const Item* when = step.find("when")) {
+    out["when"] = event_condition(*when, network, values);
+    out["after_ms"] = number(step, "after_ms", values, 0);
+  } else {
+    if (!step.find("at_ms")) step.fail("a step needs at_ms, or when and after_ms");
+    out["at_ms"] = number(step, "at_ms", values, 0);
+  }
+  const std::string what = string(step, "do", values, "");
+  if (what.empty()) step.fail("'do' is missing");
+  out["do"] = what;
+  if (step.find("link")) {
+    const std::string link = string(step, "link", values, "");
+    if (!network.link(link)) step.get("link").fail("there is no link '" + link + "'");
+    check_step(step, what, {"cut", "mend", "set"});
+    out["link"] = link;
+    return out;
+  }
+  const std::string node = node_named(step, network, values);
+  out["node"] = node;
+  if (step.find("service")) {
+    const std::string service = string(step, "service", values, "");
+    const bool there = std::any_of(services.begin(), services.end(), [&](const Value& s) {
+      return s.at("node") == Value(node) && s.at("name") == Value(service);
+    });
+    if (!there) step.get("service").fail("no service '" + service + "' runs on '" + node + "'");
+    out["service"] = service;
+  } else if (network.node(node)->kind == "nat") {
+    check_step(step, what, {"reboot", "rebind", "address"});
+  } else {
+    step.fail("a step on node '" + node + "' needs the service it is for");
+  }
+  return out;
+}
+
+boost::json::object make_secrets(const Item& from, uint64_t rng_seed) {
+  boost::json::object out;
+  const Item* secrets = from.find("secrets");
+  if (!secrets) return out;
+  for (const Item& item : secrets->list) {
+    const std::string name = item.text("a secret's name");
+    net::Random random(net::derive_seed(rng_seed, "secret/" + name));
+    std::string hex;
+    for (int i = 0; i < 4; ++i) {  // 32 bytes
+      char text[20];
+      std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(random.next()));
+      hex += text;
+    }
+    out[name] = hex;
+  }
+  return out;
+}
+
+}  // namespace
+
+boost::json::object make_run(const Item& scenario, const Item& topology, const RunRequest& request,
+                             const Vocabulary& vocabulary) {
+  const Network network = resolve_network(topology, request.values, vocabulary);
+  Assignment values = request.values;
+  for (const auto& [name, address] : network.addresses()) values[name] = address;
+
+  const uint64_t rng_seed = net::derive_seed(request.seed, "run/" + request.cell);
+  boost::json::object out = network.json();
+  const std::string id = request.world + "." + request.cell + "." + std::to_string(request.seed);
+  boost::json::object parameters;
+  for (const auto& [name, value] : request.values) parameters[name] = value;
+
+  const Item& services_from = scenario.find("services") ? scenario : topology;
+  boost::json::array services;
+  add_services(services, services_from, network, values, vocabulary);
+
+  boost::json::array timeline;
+  if (const Item* steps = scenario.find("timeline"))
+    for (const Item& step : steps->list)
+      timeline.push_back(make_step(step, network, values, services));
+
+  boost::json::object names;
+  for (const Item* from : {&topology, &scenario})
+    if (const Item* table = from->find("names"))
+      for (const auto& [name, list] : table->table) names[name] = substitute(list, values);
+
+  out["id"] = id;
+  out["cell"] = request.cell;
+  out["world"] = request.world;
+  out["seed"] = request.seed;
+  out["rng_seed"] = rng_seed;
+  out["parameters"] = std::move(parameters);
+  out["one_way_ms"] = one_way_delays_ms(network);
+  out["services"] = std::move(services);
+  out["timeline"] = std::move(timeline);
+  out["secrets"] = make_secrets(scenario.find("secrets") ? scenario : topology, rng_seed);
+  out["names"] = std::move(names);
+  if (const Item* until = scenario.find("until"))
+    out["until"] = event_condition(*until, network, values);
+  out["linger_ms"] = number(scenario, "linger_ms", values, kDefaultLingerMs);
+  double budget = number(scenario, "budget_ms", values, kDefaultBudgetMs);
+  if (request.budget) {
+    const Value own = substitute(*request.budget, values);
+    if (!own.is_number()) request.budget->fail("'budget_ms' must be a number");
+    budget = own.to_number<double>();
+  }
+  out["budget_ms"] = budget;
+  return out;
+}
+
+}  // namespace culvert::plan

@@ -1,0 +1,22 @@
+// One run of a plan: the network, services, secrets and timeline of one cell with one seed.
+#pragma once
+
+#include <boost/json.hpp>
+#include <string>
+
+#include "model/plan/parameters.h"
+
+namespace culvert::plan {
+
+struct RunRequest {
+  std::string world, cell;
+  uint64_t seed = 1;
+  Assignment values;
+  const Item* budget = nullptr;  // the world's own budget_ms, if it has one
+};
+
+// `scenario` may be an empty table (culvert up): then the topology's services are all there is.
+boost::json::object make_run(const Item& scenario, const Item& topology, const RunRequest& request,
+                             const Vocabulary& vocabulary);
+
+}  // namespace culvert::plan

@@ -80,8 +80,8 @@ void append_json_string(std::string& out, std::string_view text) {
   out += '"';
 }
 
-void EventLog::write(std::string_view service, std::string_view event,
-                     std::initializer_list<Field> fields) {
+void EventLog::write(std::string_view service, std::string_view event, const Field* first,
+                     size_t count) {
   if (!sink_) return;
   const int64_t ns = now_().count();
   char time[48];
@@ -94,11 +94,11 @@ void EventLog::write(std::string_view service, std::string_view event,
   append_json_string(line_, service);
   line_ += ",\"event\":";
   append_json_string(line_, event);
-  for (const Field& field : fields) {
+  for (size_t i = 0; i < count; ++i) {
     line_ += ',';
-    append_json_string(line_, field.name);
+    append_json_string(line_, first[i].name);
     line_ += ':';
-    std::visit(AppendValue{line_}, field.value);
+    std::visit(AppendValue{line_}, first[i].value);
   }
   line_ += '}';
   sink_(line_);

@@ -44,7 +44,11 @@ class EventLog {
 
   bool enabled() const { return static_cast<bool>(sink_); }
   void write(std::string_view service, std::string_view event,
-             std::initializer_list<Field> fields = {});
+             std::initializer_list<Field> fields = {}) {
+    write(service, event, fields.begin(), fields.size());
+  }
+  // The same for fields that are only known at run time.
+  void write(std::string_view service, std::string_view event, const Field* first, size_t count);
   const std::string& node() const { return node_; }
 
  private:

@@ -1,0 +1,47 @@
+"""./culvert demo: the main job in both worlds, and the report."""
+import subprocess
+import time
+
+from .place import NEEDS_ROOT, PYTHON, ROOT, Failure, is_root, say, warn
+from .runs import run_scenario
+from .setup import build, install
+
+# Small enough for two cores and eight minutes with the build, large enough to be the real thing.
+PARTS = [
+    dict(name="cone_vs_symmetric", on="both", seeds=2),
+    dict(name="time_to_direct", on="ns3", seeds=1),
+    dict(name="technique_over_loss", on="ns3", seeds=40),
+    dict(name="behind_one_nat", on="ns3", seeds=1),
+    dict(name="multi_level_punch", on="ns3", seeds=1),
+    dict(name="nat_reboot", on="ns3", seeds=1),
+]
+
+
+def demo(open_after=False):
+    started = time.monotonic()
+    install()
+    build("run")
+    out = ROOT / "out" / "demo"
+    if not is_root():
+        warn(NEEDS_ROOT)
+    folders = []
+    for part in PARTS:
+        part = dict(part)
+        name = part.pop("name")
+        if not is_root():
+            part["on"] = "ns3"
+        say(f"\n— {name} —")
+        folders.append(run_scenario(name, out=out / name, quiet=name != PARTS[0]["name"], **part))
+    page = report(folders, out / "index.html")
+    say(f"\nDone in {(time.monotonic() - started) / 60:.1f} minutes. Open {page}")
+    if open_after:
+        subprocess.run(["xdg-open", str(page)], check=False)
+
+
+def report(folders, page):
+    """One self-contained page from the outputs of runs."""
+    done = subprocess.run([PYTHON, "-m", "analysis", "report", *map(str, folders), "--out", str(page)],
+                          cwd=ROOT, check=False)
+    if done.returncode != 0:
+        raise Failure("the report could not be made", done.returncode)
+    return page

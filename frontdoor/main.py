@@ -1,0 +1,121 @@
+"""Reads the command line and goes to the right room."""
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from . import bench, demo, listing, runs, setup, testing
+from .place import BAD_INPUT, INTERRUPTED, Failure, say, warn
+
+EPILOG = """two commands to begin with:
+  ./culvert demo    sets up, builds, punches through every classic NAT pair in ns-3 and on Linux,
+                    and leaves out/demo/index.html
+  ./culvert test    sets up, builds and runs every test"""
+
+
+def parser():
+    top = argparse.ArgumentParser(
+        prog="culvert", description="NAT traversal written once, run in ns-3 and on Linux.",
+        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    one = commands.add_parser("setup", help="install Debian's packages and build")
+    one.add_argument("--no-install", action="store_true", help="only build")
+    one.add_argument("--verbose", action="store_true", help="show what CMake and Ninja say")
+
+    commands.add_parser("demo", help="the main job in both worlds, and its report")
+
+    one = commands.add_parser("run", help="run a scenario", epilog=
+                              "example: ./culvert run cone_vs_symmetric --on ns3 --set kinds=rfc4787 "
+                              "--seeds 10 --out out/mine")
+    one.add_argument("scenario", help="a name (./culvert list) or a .toml file")
+    one.add_argument("--on", choices=["ns3", "linux", "both"],
+                     help="the world; default: every world the scenario runs in")
+    _add_choices(one)
+    one.add_argument("--seeds", type=_positive, metavar="N", help="seeds 1 to N")
+    one.add_argument("--out", type=Path, metavar="DIR", help="default: out/SCENARIO-TIME")
+    one.add_argument("--jobs", type=_positive, metavar="N", help="runs side by side")
+    one.add_argument("--pcap", action="store_true", help="capture every interface")
+
+    one = commands.add_parser("up", help="bring a topology up in Mininet and give its prompt")
+    one.add_argument("topology", help="a name (./culvert list topologies) or a .toml file")
+    _add_choices(one)
+
+    one = commands.add_parser("list", help="scenarios, topologies, NAT kinds, services")
+    one.add_argument("what", nargs="?", choices=["scenarios", "topologies", "kinds", "services"])
+
+    one = commands.add_parser("report", help="one HTML page from the outputs of runs")
+    one.add_argument("dirs", nargs="+", type=Path, metavar="DIR")
+    one.add_argument("--out", type=Path, metavar="FILE", help="default: FIRST_DIR/index.html")
+
+    one = commands.add_parser("bench", help="measure: " + ", ".join(bench.BENCHES))
+    one.add_argument("what", choices=sorted(bench.BENCHES))
+    one.add_argument("--json", type=Path, metavar="FILE", help="figures as JSON, too")
+
+    one = commands.add_parser("test", help="set up, build and run the tests")
+    testing.add_options(one)
+    return top
+
+
+def _add_choices(one):
+    one.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="sets",
+                     help="a parameter; NAME=V1,V2 varies it")
+    one.add_argument("--seed", type=_positive, action="append", default=[], metavar="N",
+                     help="this seed only (may be given again)")
+
+
+def _positive(text):
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above zero")
+    return int(text)
+
+
+def _setup(options):
+    if not options.no_install:
+        setup.install(("build", "run", "test"))
+    setup.build("all", options.verbose)
+
+
+def _run(options):
+    out = runs.run_scenario(options.scenario, on=options.on, sets=options.sets,
+                            seeds=options.seeds, seed=options.seed, out=options.out,
+                            jobs=options.jobs, pcap=options.pcap)
+    say(f"Rows: {out}/results.csv   Page: ./culvert report {out}")
+
+
+def _report(options):
+    for folder in options.dirs:
+        if not (folder / "plan.json").exists():
+            raise Failure(f"{folder} is no output of ./culvert run: it has no plan.json", BAD_INPUT)
+    page = options.out or options.dirs[0] / "index.html"
+    demo.report([d.resolve() for d in options.dirs], page.resolve())
+    say(f"Page: {page}")
+
+
+COMMANDS = {
+    "setup": _setup,
+    "demo": lambda options: demo.demo(),
+    "run": _run,
+    "up": lambda options: runs.up(options.topology, options.sets, options.seed),
+    "list": lambda options: listing.show(options.what),
+    "report": _report,
+    "bench": lambda options: bench.run_bench(options.what, options.json),
+    "test": testing.run_tests,
+}
+
+
+def main(argv):
+    # A kill of the front door ends what it started, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    options = parser().parse_args(argv)
+    try:
+        return COMMANDS[options.command](options) or 0
+    except Failure as failure:
+        warn(failure)
+        return failure.code
+    except KeyboardInterrupt:
+        warn("interrupted; everything that was started has been ended")
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0

@@ -1,0 +1,142 @@
+"""./culvert run and up: plan, execute in each world, turn logs into rows."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from .place import BAD_INPUT, BIN, NEEDS_ROOT, PYTHON, ROOT, Failure, is_root, program, say, warn
+from .progress import Progress
+from .setup import ensure_built
+
+
+def make_plan(kind, name, out, *, on=None, sets=(), seeds=None, seed=()):
+    """Calls the planner; its sentence and exit code are ours."""
+    argv = [str(program("culvert-plan")), kind, name, "--root", str(ROOT), "--out", str(out)]
+    if on:
+        argv += ["--on", on]
+    for one in sets:
+        argv += ["--set", one]
+    if seeds:
+        argv += ["--seeds", str(seeds)]
+    for one in seed:
+        argv += ["--seed", str(one)]
+    done = subprocess.run(argv, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        sentence = done.stderr.strip()
+        raise Failure(sentence.removeprefix("culvert: ") or "the planner failed",
+                      BAD_INPUT if done.returncode == 2 else 1)
+    return json.loads(Path(out).read_text())
+
+
+def runner_argv(world, plan_file, out, jobs=None, pcap=False, run_id=None):
+    if world == "ns3":
+        argv = [str(program("culvert-ns3"))]
+    else:
+        argv = [PYTHON, str(ROOT / "topologies" / "mininet_builder.py"), "--bin", str(BIN)]
+    argv += ["--plan", str(plan_file), "--out", str(out)]
+    if jobs:
+        argv += ["--jobs", str(jobs)]
+    if pcap:
+        argv.append("--pcap")
+    if run_id:
+        argv += ["--id", run_id]
+    return argv
+
+
+def execute(world, plan, plan_file, out, jobs=None, pcap=False):
+    """Runs one world's part of the plan. Returns how many runs failed to run."""
+    total = sum(run["world"] == world for run in plan["runs"])
+    if total == 0:
+        return 0
+    progress = Progress({"ns3": "ns-3", "linux": "Linux"}[world], total)
+    # A session of its own: an interrupt reaches us, and we end the whole group.
+    with subprocess.Popen(runner_argv(world, plan_file, out, jobs, pcap), stdout=subprocess.PIPE,
+                          text=True, start_new_session=True) as child:
+        try:
+            for line in child.stdout:
+                try:
+                    said = json.loads(line)
+                except ValueError:
+                    warn(line.rstrip())
+                    continue
+                progress.step(said.get("id", ""), failed=said.get("why") == "failed")
+        except BaseException:
+            _end_group(child)
+            raise
+        code = child.wait()
+    progress.finish()
+    if code == BAD_INPUT:
+        raise Failure(f"the {world} runner refused the plan", BAD_INPUT)
+    if code != 0 and progress.failed == 0:
+        raise Failure(f"the {world} runner ended with exit code {code}")
+    return progress.failed
+
+
+def _end_group(child):
+    try:
+        os.killpg(child.pid, signal.SIGTERM)
+        child.wait(timeout=10)
+    except (ProcessLookupError, subprocess.TimeoutExpired):
+        try:
+            os.killpg(child.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+def rows(plan_file, out, quiet=False):
+    """Logs to results.csv and summary.json, and the summary on the terminal."""
+    argv = [PYTHON, "-m", "analysis", "rows", str(plan_file), str(out)]
+    if quiet:
+        argv.append("--quiet")
+    done = subprocess.run(argv, cwd=ROOT, check=False)
+    if done.returncode != 0:
+        raise Failure("the logs could not be turned into rows", done.returncode)
+
+
+def run_scenario(name, *, on=None, sets=(), seeds=None, seed=(), out=None, jobs=None, pcap=False,
+                 quiet=False):
+    """The whole of ./culvert run. Returns the output folder."""
+    ensure_built()
+    explicit_linux = on in ("linux", "both")
+    if not is_root() and explicit_linux and on == "linux":
+        raise Failure(NEEDS_ROOT)
+    out = Path(out) if out else ROOT / "out" / f"{Path(name).stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+    out.mkdir(parents=True, exist_ok=True)
+    plan_file = out / "plan.json"
+    if not is_root() and on != "ns3":
+        warn(NEEDS_ROOT)
+        on = "ns3"
+    plan = make_plan("scenario", name, plan_file, on=on, sets=sets, seeds=seeds, seed=seed)
+    worlds = [w for w in ("ns3", "linux") if any(r["world"] == w for r in plan["runs"])]
+    _clear_logs(out)
+    say(f"{plan['about']}  ({len(plan['runs'])} runs)")
+    failed = sum(execute(world, plan, plan_file, out, jobs, pcap) for world in worlds)
+    rows(plan_file, out, quiet)
+    if failed:
+        raise Failure(f"{failed} runs failed to run; their logs in {out}/logs end with the reason")
+    return out
+
+
+def _clear_logs(out):
+    """Rows are made from what is in logs/: an older run's files must not stay among them."""
+    for folder in ("logs", "pcap"):
+        for old in (out / folder).glob("*"):
+            if old.is_file():
+                old.unlink()
+
+
+def up(topology, sets=(), seed=()):
+    """Brings a topology up in Mininet and hands over its prompt."""
+    ensure_built()
+    if not is_root():
+        raise Failure(NEEDS_ROOT)
+    out = ROOT / "out" / "up" / topology
+    out.mkdir(parents=True, exist_ok=True)
+    plan = make_plan("topology", topology, out / "plan.json", sets=sets, seed=seed)
+    say(plan.get("picture") or "")
+    argv = runner_argv("linux", out / "plan.json", out) + ["--up"]
+    sys.stdout.flush()
+    return subprocess.run(argv, check=False).returncode

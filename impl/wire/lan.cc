@@ -1,0 +1,200 @@
+#include "impl/wire/lan.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "impl/wire/clock.h"
+
+namespace culvert::wire {
+namespace {
+
+constexpr size_t kMaxLearned = 4096;        // ours: no scenario has more stations on a LAN
+constexpr size_t kMaxInFlight = 128 << 20;  // bytes of a link's frames; ours: 1 Gbit/s for a second
+constexpr uint64_t kLogAll = 1000, kLogEvery = 100;  // docs/reference/events.md
+
+uint64_t hardware_key(const uint8_t* at) {
+  uint64_t key = 0;
+  for (int i = 0; i < 6; ++i) key = key << 8 | at[i];
+  return key;
+}
+
+}  // namespace
+
+Lan::Lan(const LinkOptions& options, uint64_t seed, int64_t epoch_ns, Scheduler& scheduler,
+         net::EventLog::Sink sink)
+    : options_(options),
+      epoch_ns_(epoch_ns),
+      scheduler_(scheduler),
+      log_(
+          options.name, [epoch_ns] { return net::Time(now_ns() - epoch_ns); }, std::move(sink)),
+      pool_(options.mtu + kEthernetHeader + kVlanTag,
+            std::max<size_t>(1024, kMaxInFlight / (options.mtu + kEthernetHeader + kVlanTag))) {
+  for (const EndOptions& end : options.ends) {
+    ends_.emplace_back();
+    ends_.back().interface = end.interface;
+    ends_.back().fd = end.fd;
+  }
+  for (size_t from = 0; from < ends_.size(); ++from) {
+    for (size_t to = 0; to < ends_.size(); ++to) {
+      const std::string which =
+          options.name + ' ' + ends_[from].interface + ' ' + ends_[to].interface;
+      directions_.push_back(std::make_unique<Direction>(
+          Direction{Lane{}, net::Random(net::derive_seed(seed, "loss " + which)),
+                    net::Random(net::derive_seed(seed, "jitter " + which))}));
+      directions_.back()->lane.lan = this;
+      directions_.back()->lane.from = from;
+      directions_.back()->lane.to = to;
+    }
+  }
+}
+
+Lan::~Lan() {
+  for (End& end : ends_) ::close(end.fd);
+}
+
+size_t Lan::read_end(size_t from, size_t limit) {
+  size_t count = 0;
+  while (count < limit) {
+    Frame* frame = pool_.take();
+    if (frame == nullptr) {  // the pool is exhausted: drain the device, so that epoll rests
+      uint8_t buffer[2048];
+      const ssize_t size = ::read(ends_[from].fd, buffer, sizeof buffer);
+      if (size <= 0) break;
+      lose({buffer, static_cast<size_t>(size)}, "queue");
+      ++count;
+      continue;
+    }
+    const ssize_t size = ::read(ends_[from].fd, frame->data.get(), pool_.capacity());
+    if (size < static_cast<ssize_t>(kEthernetHeader)) {
+      release(frame);
+      break;
+    }
+    frame->size = static_cast<uint32_t>(size);
+    accept(from, frame, now_ns());
+    ++count;
+  }
+  return count;
+}
+
+void Lan::accept(size_t from, Frame* frame, int64_t now) {
+  End& end = ends_[from];
+  const net::Bytes bytes(frame->data.get(), frame->size);
+  if (end.capture) end.capture->write(now - epoch_ns_, bytes);
+  if (cut_) {
+    lose(bytes, "cut");
+    return release(frame);
+  }
+  const int64_t departs = departure(end, frame->size, now);
+  if (departs == INT64_MAX) {
+    lose(bytes, "queue");
+    return release(frame);
+  }
+  if (ends_.size() == 2) return send(from, 1 - from, frame, departs);
+
+  const uint64_t source = hardware_key(frame->data.get() + 6);
+  if (learned_.size() < kMaxLearned || learned_.count(source) != 0) learned_[source] = from;
+  const bool group = (frame->data[0] & 1) != 0;
+  const auto known = group ? learned_.end() : learned_.find(hardware_key(frame->data.get()));
+  if (known != learned_.end()) {
+    if (known->second == from) return release(frame);
+    return send(from, known->second, frame, departs);
+  }
+  for (size_t to = 0; to < ends_.size(); ++to) {
+    if (to == from) continue;
+    Frame* copy = pool_.take();
+    if (copy == nullptr) {
+      lose(bytes, "queue");
+      break;
+    }
+    std::copy_n(frame->data.get(), frame->size, copy->data.get());
+    copy->size = frame->size;
+    send(from, to, copy, departs);
+  }
+  release(frame);
+}
+
+int64_t Lan::departure(End& end, size_t bytes, int64_t now) {
+  if (options_.rate_mbps <= 0) return now;
+  const double ns_per_byte = 8000.0 / options_.rate_mbps;
+  const int64_t starts = std::max(now, end.busy_until_ns);
+  const double queue_ns = ns_per_byte * static_cast<double>(options_.queue) *
+                          static_cast<double>(options_.mtu + kEthernetHeader);
+  if (static_cast<double>(starts - now) > queue_ns) return INT64_MAX;
+  end.busy_until_ns = starts + std::llround(ns_per_byte * static_cast<double>(bytes));
+  return end.busy_until_ns;
+}
+
+void Lan::send(size_t from, size_t to, Frame* frame, int64_t departs_ns) {
+  Direction& way = direction(from, to);
+  if (options_.loss > 0 && way.loss.unit() < options_.loss) {
+    lose({frame->data.get(), frame->size}, "loss");
+    return release(frame);
+  }
+  double delay_ms = options_.delay_ms;
+  if (options_.jitter_ms > 0) delay_ms += options_.jitter_ms * way.jitter.unit();
+  frame->due_ns = std::max(departs_ns + net::from_ms(delay_ms).count(), way.lane.latest_due_ns);
+  scheduler_.add(way.lane, frame);
+}
+
+void Lan::deliver(Lane& lane, Frame* frame) {
+  const net::Bytes bytes(frame->data.get(), frame->size);
+  if (cut_) {
+    lose(bytes, "cut");
+    return release(frame);
+  }
+  End& end = ends_[lane.to];
+  if (end.capture) end.capture->write(now_ns() - epoch_ns_, bytes);
+  // EIO: the interface is down; EAGAIN: its host does not keep up.
+  if (::write(end.fd, frame->data.get(), frame->size) < 0) {
+    lose(bytes, errno == EAGAIN ? "queue" : "cut");
+  }
+  release(frame);
+}
+
+void Lan::lose(net::Bytes frame, const char* why) {
+  ++lost_;
+  if (!log_.enabled() || (lost_ > kLogAll && lost_ % kLogEvery != 0)) return;
+  const FrameSummary summary = summarise(frame);
+  log_.write("link", "lost",
+             {{"source", summary.source},
+              {"destination", summary.destination},
+              {"packet", summary.packet},
+              {"why", why}});
+}
+
+net::Status Lan::command(std::string_view text) {
+  if (text == "cut" || text == "mend") {
+    cut_ = text == "cut";
+    return {};
+  }
+  if (text.substr(0, 4) != "set ") {
+    return {net::Error::invalid,
+            "link '" + name() + "' knows cut, mend and set, not '" + std::string(text) + "'"};
+  }
+  LinkOptions changed = options_;
+  if (net::Status status = set_shape(changed, text.substr(4)); !status) return status;
+  if (changed.mtu != options_.mtu) {
+    return {net::Error::invalid, "the mtu of link '" + name() + "' is set when it is made"};
+  }
+  options_ = changed;
+  return {};
+}
+
+net::Status Lan::capture(const std::string& folder) {
+  for (End& end : ends_) {
+    auto file = PcapFile::create(folder + "/" + end.interface + ".pcap");
+    if (!file) return file.status();
+    end.capture = std::move(*file);
+  }
+  return {};
+}
+
+void Lan::flush_captures() {
+  for (End& end : ends_) {
+    if (end.capture) end.capture->flush();
+  }
+}
+
+}  // namespace culvert::wire

@@ -1,0 +1,158 @@
+"""The planner: what comes out of the files, and the sentence for each thing that can be wrong."""
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PLANNER = ROOT / "build" / "release" / "bin" / "culvert-plan"
+
+TOPOLOGY = """
+name = "t"
+secrets = ["k"]
+[parameters]
+kind = { default = "symmetric", type = "nat" }
+d = { default = 1.0, min = 0 }
+[nodes]
+a = { kind = "host" }
+n = { kind = "nat", nat = "$kind", outside = "up" }
+core = { kind = "router" }
+s = { kind = "host", addresses = 2 }
+[links.lan]
+ends = ["a", "n"]
+subnet = "10.0.0.0/24"
+delay_ms = "$d"
+[links.up]
+ends = ["n", "core"]
+subnet = "198.51.100.0/24"
+[links.server]
+ends = ["s", "core"]
+subnet = "203.0.113.0/24"
+[[services]]
+node = "s"
+run = "stun-server --bind ${s.address}:3478"
+"""
+SCENARIO = """
+name = "q"
+topology = "t"
+seeds = 2
+[vary]
+kind = ["symmetric", "full-cone"]
+[draw]
+d = { uniform = [1, 9] }
+[until]
+event = "stun.ready"
+nodes = ["s"]
+"""
+
+
+@pytest.fixture
+def house(tmp_path):
+    (tmp_path / "scenarios").mkdir()
+    (tmp_path / "topologies").mkdir()
+
+    def plan(*argv, topology=TOPOLOGY, scenario=SCENARIO):
+        (tmp_path / "topologies" / "t.toml").write_text(topology)
+        (tmp_path / "scenarios" / "q.toml").write_text(scenario)
+        return subprocess.run([PLANNER, "scenario", "q", "--root", tmp_path, *argv],
+                              capture_output=True, text=True, timeout=60, check=False)
+    return plan
+
+
+def good(done):
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_grid_is_cells_times_seeds_times_worlds(house):
+    plan = good(house())
+    assert len(plan["runs"]) == 2 * 2 * 2
+    assert plan["columns"] == ["kind"]
+    assert [r["id"] for r in plan["runs"]][:2] == ["ns3.symmetric.1", "ns3.symmetric.2"]
+
+
+def test_a_seed_draws_the_same_network_in_every_cell_and_world(house):
+    runs = good(house())["runs"]
+    drawn = {}
+    for run in runs:
+        drawn.setdefault(run["seed"], set()).add(run["parameters"]["d"])
+    assert all(len(values) == 1 for values in drawn.values())
+    assert drawn[1] != drawn[2]
+
+
+def test_cells_have_random_numbers_of_their_own(house):
+    runs = [r for r in good(house("--on", "ns3"))["runs"] if r["seed"] == 1]
+    assert runs[0]["rng_seed"] != runs[1]["rng_seed"]
+    assert runs[0]["secrets"] != runs[1]["secrets"]
+
+
+def test_the_same_question_gives_the_same_plan(house):
+    assert house().stdout == house().stdout
+
+
+def test_a_nat_hides_its_inside_from_the_routes_outside(house):
+    run = good(house())["runs"][0]
+    nodes = {n["name"]: n for n in run["nodes"]}
+    assert [r["to"] for r in nodes["a"]["routes"]] == ["0.0.0.0/0"]
+    assert nodes["a"]["routes"][0]["via"] == "10.0.0.1"
+    assert not any(r["to"].startswith("10.") for r in nodes["core"]["routes"])
+    assert nodes["n"]["nat"]["public"] == ["198.51.100.2"]
+    assert nodes["n"]["nat"]["inside"] == ["n-eth0"]
+    assert nodes["s"]["interfaces"][0]["addresses"] == ["203.0.113.2/24", "203.0.113.3/24"]
+    assert run["one_way_ms"]["a>s"] == pytest.approx(run["parameters"]["d"] + 2)
+    assert run["services"][0]["argv"] == ["stun-server", "--bind", "203.0.113.2:3478"]
+
+
+def test_set_fixes_an_axis_or_opens_one(house):
+    assert len(good(house("--on", "ns3", "--set", "kind=open"))["runs"]) == 2
+    plan = good(house("--on", "ns3", "--seed", "7", "--set", "d=1,2,3"))
+    assert plan["columns"] == ["kind", "d"] and len(plan["runs"]) == 6
+    assert {r["seed"] for r in plan["runs"]} == {7}
+
+
+@pytest.mark.parametrize("what, topology, scenario, argv, says", [
+    ("unknown key", TOPOLOGY.replace("delay_ms", "dealy_ms"), SCENARIO, [],
+     "topologies/t.toml:15: unknown key 'dealy_ms' in link 'lan'; did you mean 'delay_ms'?"),
+    ("unknown kind", TOPOLOGY.replace('"symmetric", type', '"symetric", type'), SCENARIO, [],
+     "topologies/t.toml:5: "),
+    ("unknown node", TOPOLOGY.replace('["s", "core"]', '["s", "croe"]'), SCENARIO, [],
+     "there is no node 'croe'; did you mean 'core'?"),
+    ("unknown service", TOPOLOGY.replace("stun-server", "stun-sever"), SCENARIO, [], "t.toml:23: "),
+    ("not TOML", TOPOLOGY + "[[[", SCENARIO, [], "not TOML"),
+    ("unknown parameter", TOPOLOGY, SCENARIO.replace("d = { uniform", "e = { uniform"), [],
+     "scenarios/q.toml:8: there is no parameter 'e'"),
+    ("bad axis value", TOPOLOGY, SCENARIO.replace('"full-cone"]', '"fullcone"]'), [], "q.toml:6: "),
+    ("unknown set", TOPOLOGY, SCENARIO, ["--set", "kidn=open"],
+     "--set kidn=open: there is no such parameter; did you mean 'kind'?"),
+    ("set without a value", TOPOLOGY, SCENARIO, ["--set", "kind"], "it must be name=value"),
+    ("not a number", TOPOLOGY, SCENARIO, ["--set", "d=x"], "a number is needed"),
+    ("out of range", TOPOLOGY, SCENARIO, ["--set", "d=-1"], "out of range"),
+    ("until of nobody", TOPOLOGY, SCENARIO.replace('nodes = ["s"]', 'nodes = ["z"]'), [],
+     "there is no node 'z'"),
+    ("a router as NAT", TOPOLOGY.replace('core = { kind = "router" }',
+     'core = { kind = "router", nat = "open" }'), SCENARIO, [], "'core' is a router"),
+    ("no such topology", TOPOLOGY, SCENARIO.replace('topology = "t"', 'topology = "tt"'), [],
+     "there is no topology 'tt'; did you mean 't'?"),
+    ("too large", TOPOLOGY, SCENARIO, ["--seeds", "999999"], "more than the limit"),
+])
+def test_bad_input_is_one_sentence_and_exit_code_2(house, what, topology, scenario, argv, says):
+    done = house(*argv, topology=topology, scenario=scenario)
+    assert done.returncode == 2, what
+    assert done.stdout == ""
+    assert says in done.stderr, done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "scenarios").glob("*.toml")), ids=lambda p: p.stem)
+def test_every_scenario_of_the_house_can_be_planned(path):
+    done = subprocess.run([PLANNER, "scenario", path.stem, "--seed", "1", "--root", ROOT],
+                          capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "topologies").glob("*.toml")), ids=lambda p: p.stem)
+def test_every_topology_of_the_house_can_be_brought_up(path):
+    done = subprocess.run([PLANNER, "topology", path.stem, "--root", ROOT],
+                          capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,114 @@
+"""What a user meets at the door: help, clear sentences, exit codes, nothing left behind."""
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
+
+
+def culvert(*argv, **options):
+    return subprocess.run([ROOT / "culvert", *map(str, argv)], capture_output=True, text=True,
+                          timeout=120, check=False, **options)
+
+
+@pytest.mark.parametrize("command", ["setup", "demo", "run", "up", "list", "report", "bench", "test"])
+def test_every_command_explains_itself(command):
+    done = culvert(command, "--help")
+    assert done.returncode == 0 and "usage: culvert" in done.stdout
+
+
+@pytest.mark.parametrize("argv, says", [
+    (["run", "cone_vs_symetric"], "did you mean 'cone_vs_symmetric'?"),
+    (["run", "cone_vs_symmetric", "--set", "nat_a=conical"], "conical"),
+    (["run", "cone_vs_symmetric", "--set", "technick=plain"], "did you mean 'technique'?"),
+    (["up", "two_nat"], "did you mean 'two_nats'?"),
+    (["up", "two_nats", "--set", "nat_a=what"], "what"),
+    (["report", "/nonexistent"], "no output of ./culvert run"),
+    (["run"], "the following arguments are required"),
+    (["dmeo"], "invalid choice"),
+])
+def test_bad_input_is_exit_code_2_and_one_sentence(argv, says, tmp_path):
+    if argv[0] == "run" and len(argv) > 1:
+        argv = [*argv, "--out", tmp_path / "out"]
+    if argv[0] == "up" and os.geteuid() != 0:
+        pytest.skip("up asks for root first")
+    done = culvert(*argv)
+    assert done.returncode == 2, done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("out/logs/*")), "nothing half-started"
+
+
+def test_list_names_the_kinds_with_their_sources():
+    done = culvert("list", "kinds")
+    assert done.returncode == 0
+    for kind in ("full-cone", "restricted-cone", "port-restricted-cone", "symmetric",
+                 "symmetric-sequential", "linux-masquerade", "cgnat-port-block"):
+        assert kind in done.stdout
+    assert "source:" in done.stdout
+
+
+def without_root(*argv):
+    return subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+                           ROOT / "culvert", *map(str, argv)],
+                          capture_output=True, text=True, timeout=120, check=False)
+
+
+@needs_root
+def test_without_root_ns3_works_and_linux_says_what_it_needs(tmp_path):
+    tmp_path.chmod(0o777)
+    for parent in tmp_path.parents:  # pytest's folders are private; this one must be reachable
+        if str(parent).startswith("/tmp/"):
+            parent.chmod(0o755)
+    done = without_root("run", "cone_vs_symmetric", "--on", "ns3", "--set", "nat_a=open", "--set",
+                        "nat_b=open", "--seed", 1, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    done = without_root("run", "cone_vs_symmetric", "--on", "linux", "--out", tmp_path / "out2")
+    assert done.returncode != 0
+    assert "needs root" in done.stderr and done.stderr.count("\n") == 1
+
+
+def ours():
+    """Processes of ours, by their command lines."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            text = path.read_bytes()
+        except OSError:
+            continue
+        if any(name in text for name in (b"culvert-node", b"culvert-natbox", b"culvert-wire",
+                                         b"mininet_builder")):
+            found.add(path.parent.name)
+    return found
+
+
+@needs_root
+@pytest.mark.root
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_ended_linux_run_leaves_nothing_behind(tmp_path, how):
+    before = ours()
+    links = os.listdir("/sys/class/net")
+    child = subprocess.Popen([ROOT / "culvert", "run", "cone_vs_symmetric", "--on", "linux", "--set",
+                              "nat_a=symmetric", "--set", "nat_b=symmetric", "--seeds", "3", "--out",
+                              tmp_path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    poll = __import__("select").poll()
+    deadline = time.monotonic() + 60
+    while not any(b"culvert-node" in (Path("/proc") / p / "cmdline").read_bytes()
+                  for p in ours() - before if (Path("/proc") / p).exists()):
+        assert time.monotonic() < deadline and child.poll() is None, "never came up"
+        poll.poll(20)
+    child.send_signal(how)
+    child.wait(timeout=30)
+    deadline = time.monotonic() + 20
+    while ours() - before:
+        assert time.monotonic() < deadline, "processes left behind"
+        poll.poll(20)
+    assert os.listdir("/sys/class/net") == links
+    done = culvert("run", "cone_vs_symmetric", "--on", "linux", "--set", "nat_a=open", "--set",
+                   "nat_b=open", "--seed", 1, "--out", tmp_path / "next")
+    assert done.returncode == 0, done.stderr

@@ -201,12 +201,19 @@ ns3::Ptr<ns3::Ipv4Route> PacketTapRouting::RouteOutput(ns3::Ptr<ns3::Packet> pac
   return inner_->RouteOutput(packet, header, oif, error);
 }
 
+void PacketTapRouting::tell_addresses_changed() {
+  for (size_t i = 0; i < entries_.size(); ++i)
+    if (entries_[i].handler) entries_[i].handler->on_addresses_changed();
+}
+
 void PacketTapRouting::NotifyAddAddress(uint32_t interface, ns3::Ipv4InterfaceAddress address) {
   inner_->NotifyAddAddress(interface, address);
+  tell_addresses_changed();
 }
 
 void PacketTapRouting::NotifyRemoveAddress(uint32_t interface, ns3::Ipv4InterfaceAddress address) {
   inner_->NotifyRemoveAddress(interface, address);
+  tell_addresses_changed();
 }
 
 void PacketTapRouting::SetIpv4(ns3::Ptr<ns3::Ipv4> ipv4) {

@@ -37,6 +37,8 @@ class PacketTapRouting : public ns3::Ipv4RoutingProtocol {
     virtual Fate on_forward(ns3::Ipv4Header&, ns3::Ptr<ns3::Packet>&, ns3::Ptr<ns3::Ipv4Route>) {
       return Fate::next;
     }
+    // An address of the node came or went.
+    virtual void on_addresses_changed() {}
 
    private:
     friend class PacketTapRouting;
@@ -108,6 +110,7 @@ class PacketTapRouting : public ns3::Ipv4RoutingProtocol {
   void forward(ns3::Ptr<ns3::Ipv4Route> route, ns3::Ptr<const ns3::Packet> packet,
                const ns3::Ipv4Header& header);
   void sweep();
+  void tell_addresses_changed();
 
   ns3::Ptr<ns3::Ipv4RoutingProtocol> inner_;
   ns3::Ptr<ns3::Ipv4> ipv4_;

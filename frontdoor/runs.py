@@ -1,4 +1,5 @@
 """./culvert run and up: plan, execute in each world, turn logs into rows."""
+import ctypes
 import json
 import os
 import signal
@@ -10,6 +11,8 @@ from pathlib import Path
 from .place import BAD_INPUT, BIN, NEEDS_ROOT, PYTHON, ROOT, Failure, is_root, program, say, warn
 from .progress import Progress
 from .setup import ensure_built
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def make_plan(kind, name, out, *, on=None, sets=(), seeds=None, seed=()):
@@ -54,7 +57,8 @@ def execute(world, plan, plan_file, out, jobs=None, pcap=False):
     progress = Progress({"ns3": "ns-3", "linux": "Linux"}[world], total)
     # A session of its own: an interrupt reaches us, and we end the whole group.
     with subprocess.Popen(runner_argv(world, plan_file, out, jobs, pcap), stdout=subprocess.PIPE,
-                          text=True, start_new_session=True) as child:
+                          text=True, start_new_session=True,
+                          preexec_fn=_die_with_parent) as child:
         try:
             for line in child.stdout:
                 try:
@@ -73,6 +77,11 @@ def execute(world, plan, plan_file, out, jobs=None, pcap=False):
     if code != 0 and progress.failed == 0:
         raise Failure(f"the {world} runner ended with exit code {code}")
     return progress.failed
+
+
+def _die_with_parent():
+    """In the child: a killed front door must not leave a runner behind (prctl(2), Linux only)."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _end_group(child):

@@ -13,7 +13,6 @@ enum class Reason : uint8_t {
   malformed,       // not a packet that can be translated; truncated, bad lengths, bad version
   unsupported,     // a protocol or family that this configuration does not carry
   fragment_early,  // a later fragment whose first fragment has not come by
-  fragment_table_full,
   // Inbound.
   not_public,        // to an address that is not one of the NAT's
   no_mapping,        // nobody inside uses that port: never, or no longer

@@ -21,6 +21,18 @@ std::array<uint8_t, 20> hmac_sha1(Bytes key, Bytes data) {
   return out;
 }
 
+std::array<uint8_t, 16> md5(Bytes data) {
+  std::array<uint8_t, 16> out{};
+  gnutls_hash_fast(GNUTLS_DIG_MD5, data.data(), data.size(), out.data());
+  return out;
+}
+
+std::array<uint8_t, 32> sha256(Bytes data) {
+  std::array<uint8_t, 32> out{};
+  crypto_hash_sha256(out.data(), data.data(), data.size());
+  return out;
+}
+
 bool equal_in_constant_time(Bytes a, Bytes b) {
   return a.size() == b.size() && sodium_memcmp(a.data(), b.data(), a.size()) == 0;
 }

@@ -4,8 +4,8 @@
 #pragma once
 
 #include <functional>
-#include <list>
 #include <memory>
+#include <vector>
 
 #include "model/net/datagram.h"
 
@@ -60,9 +60,11 @@ class DatagramMux {
  private:
   void receive();
   void give(const DatagramIn& in, Bytes data);
+  template <class Visit>
+  bool each(Visit visit);
 
   std::unique_ptr<DatagramSocket> socket_;
-  std::list<std::shared_ptr<User::Entry>> users_;
+  std::vector<std::shared_ptr<User::Entry>> users_;
   std::shared_ptr<bool> alive_;
   Buffer buffer_;
   uint64_t unclaimed_ = 0, send_drops_ = 0;

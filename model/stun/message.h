@@ -25,7 +25,7 @@ constexpr uint16_t kDefaultPort = 3478;        // section 8.1
 constexpr uint16_t kBinding = 0x001;           // section 18.2: the only method that we speak
 
 using TransactionId = std::array<uint8_t, 12>;
-// Identifies a request to whoever sent it; seeded, as nothing that must stay secret depends on it.
+// For what need not be hard to guess; requests use fresh_id of model/stun/client.h.
 TransactionId random_id(net::Random& random);
 
 enum class Class : uint8_t { request = 0, indication = 1, success = 2, error = 3 };  // section 5
@@ -69,6 +69,8 @@ enum class Type : uint16_t {
   punch_number = 0xC0C2,
   punch_echo = 0xC0C3,
   punch_sealed = 0xC0C4,
+  filler = 0xC0CF,  // zeros that make a request as long as its answer. Not PADDING: that asks the
+                    // server for an answer that fragments (RFC 5780 section 6.1)
 };
 
 // A first look, for sharing a socket: could this be STUN (section 6.3: top bits zero, the magic
@@ -149,8 +151,8 @@ class Builder {
   Builder& change_request(bool ip, bool port);                     // RFC 5780 section 7.2
   Builder& response_port(uint16_t port);                           // RFC 5780 section 7.5
   Builder& padding(size_t bytes);                                  // RFC 5780 section 7.6; zeros
-  // Fills with PADDING until the message has at least `size` bytes, the FINGERPRINT that follows
-  // included: a request as long as its answer amplifies nothing.
+  // Fills with zeros (Type::filler) until the message has at least `size` bytes, the FINGERPRINT
+  // that follows included: a request as long as its answer amplifies nothing.
   Builder& pad_to(size_t size);
   Builder& integrity(net::Bytes key);
   Builder& integrity_sha256(net::Bytes key, size_t length = 32);  // length 16..32, multiple of 4

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "model/net/address.h"
@@ -28,7 +29,7 @@ struct ServerOptions {
   // In the order of SocketIndex, as clients see them. With one address only, 2 and 3 are none; with
   // one port, 1 and 3 are none: then no OTHER-ADDRESS is told and CHANGE-REQUEST is refused (420).
   std::array<net::Endpoint, 4> endpoints;
-  std::string_view software = "culvert";
+  std::string software = "culvert";
   SourceLimitOptions limit;
 };
 
@@ -54,7 +55,8 @@ struct Answer {
 
 class Server {
  public:
-  explicit Server(const ServerOptions& options);
+  // `seed` keeps outsiders from aiming at others' buckets of the limit: Host::secure_random.
+  explicit Server(const ServerOptions& options, uint64_t seed = 0);
   // `arrived_on`: the socket; `from`: the source address.
   Answer handle(net::Time now, SocketIndex arrived_on, const net::Endpoint& from,
                 net::Bytes datagram);

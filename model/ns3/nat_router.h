@@ -16,6 +16,7 @@
 #include "model/nat/nat.h"
 #include "model/nat/nat_log.h"
 #include "model/net/event_log.h"
+#include "model/net/random.h"
 #include "model/ns3/packet_tap.h"
 #include "ns3/event-id.h"
 #include "ns3/inet-socket-address.h"
@@ -48,6 +49,7 @@ class NatRouter : public ns3::Object, private PacketTapRouting::Handler {
   void SetConfig(const nat::Config& config, const std::string& name);
   // The configuration that the attributes make; invalid with a sentence.
   net::Result<nat::Config> GetConfig() const;
+  void SetSeed(uint64_t seed) { seed_ = seed; }
   // One axis by its name in model/nat ("udp_new"). Before Install only.
   net::Status SetAxis(const std::string& axis, const std::string& value);
 

@@ -1,0 +1,128 @@
+#include "scenarios/ns3_runner/link.h"
+
+#include <ns3/node.h>
+#include <ns3/simulator.h>
+
+#include <algorithm>
+
+namespace culvert::runner {
+namespace {
+
+constexpr int64_t kEthernetBytes = 14;  // header, IEEE 802.3 clause 3; no preamble, no FCS
+// Linux's default transmit queue (txqueuelen 1000), as time to send it; more is lost.
+constexpr int64_t kQueuePackets = 1000;
+
+}  // namespace
+
+ns3::TypeId Link::GetTypeId() {
+  static ns3::TypeId id = ns3::TypeId("culvert::runner::Link").SetParent<ns3::Channel>();
+  return id;
+}
+
+ns3::TypeId LinkDevice::GetTypeId() {
+  static ns3::TypeId id = ns3::TypeId("culvert::runner::LinkDevice").SetParent<ns3::NetDevice>();
+  return id;
+}
+
+void Link::attach(ns3::Ptr<LinkDevice> device, uint64_t seed) {
+  device->link_ = this;
+  device->end_ = ends_.size();
+  ends_.push_back({device, net::Random(seed)});
+}
+
+ns3::Ptr<ns3::NetDevice> Link::GetDevice(size_t i) const { return ends_.at(i).device; }
+
+bool Link::lose(const ns3::Ptr<ns3::Packet>& packet, const char* why) {
+  if (on_lost) on_lost(packet, why);
+  return true;  // the sender cannot tell
+}
+
+bool Link::transmit(size_t index, ns3::Ptr<ns3::Packet> packet, ns3::Mac48Address to,
+                    uint16_t protocol) {
+  if (cut) return lose(packet, "cut");
+  End& end = ends_[index];
+  int64_t departure = ns3::Simulator::Now().GetNanoSeconds();
+  if (options.rate_mbps > 0) {
+    const double ns_per_byte = 8000.0 / options.rate_mbps;
+    const auto limit =
+        static_cast<int64_t>(kQueuePackets * (end.device->mtu_ + kEthernetBytes) * ns_per_byte);
+    if (end.free_at - departure > limit) return lose(packet, "queue");
+    departure = std::max(departure, end.free_at) +
+                static_cast<int64_t>((packet->GetSize() + kEthernetBytes) * ns_per_byte + 0.5);
+    end.free_at = departure;
+  }
+  if (options.loss > 0 && end.random.unit() < options.loss) return lose(packet, "loss");
+  int64_t arrival = departure + options.delay.count();
+  if (options.jitter.count() > 0)
+    arrival += static_cast<int64_t>(end.random.between(0, options.jitter.count()));
+  arrival = std::max(arrival, end.last_arrival);
+  end.last_arrival = arrival;
+  const ns3::Time wait = ns3::NanoSeconds(arrival) - ns3::Simulator::Now();
+  if (ends_.size() == 2) {
+    ns3::Simulator::ScheduleWithContext(ends_[1 - index].device->node_->GetId(), wait,
+                                        &LinkDevice::receive, ends_[1 - index].device, packet,
+                                        end.device->address_, to, protocol);
+    return true;
+  }
+  // Unicast goes to its owner alone, as a switch that has learned does; the rest to everybody.
+  for (size_t i = 0; i < ends_.size(); ++i) {
+    if (i == index || (!to.IsGroup() && ends_[i].device->address_ != to)) continue;
+    ns3::Simulator::ScheduleWithContext(ends_[i].device->node_->GetId(), wait, &LinkDevice::receive,
+                                        ends_[i].device, packet->Copy(), end.device->address_, to,
+                                        protocol);
+  }
+  return true;
+}
+
+void LinkDevice::SetAddress(ns3::Address address) {
+  address_ = ns3::Mac48Address::ConvertFrom(address);
+}
+
+bool LinkDevice::SetMtu(const uint16_t mtu) {
+  mtu_ = mtu;
+  return true;
+}
+
+ns3::Address LinkDevice::GetMulticast(ns3::Ipv4Address group) const {
+  return ns3::Mac48Address::GetMulticast(group);
+}
+
+ns3::Address LinkDevice::GetMulticast(ns3::Ipv6Address group) const {
+  return ns3::Mac48Address::GetMulticast(group);
+}
+
+bool LinkDevice::IsPointToPoint() const { return link_ && link_->ends_.size() == 2; }
+
+bool LinkDevice::Send(ns3::Ptr<ns3::Packet> packet, const ns3::Address& to, uint16_t protocol) {
+  // Without ARP ns-3 broadcasts on a cable; there is only one other end to mean.
+  const auto mac = IsPointToPoint() ? link_->ends_[1 - end_].device->address_
+                                    : ns3::Mac48Address::ConvertFrom(to);
+  if (tap) tap(packet, address_, mac, protocol);
+  return link_->transmit(end_, packet, mac, protocol);
+}
+
+bool LinkDevice::SendFrom(ns3::Ptr<ns3::Packet>, const ns3::Address&, const ns3::Address&,
+                          uint16_t) {
+  return false;
+}
+
+void LinkDevice::receive(ns3::Ptr<ns3::Packet> packet, ns3::Mac48Address from, ns3::Mac48Address to,
+                         uint16_t protocol) {
+  if (tap) tap(packet, from, to, protocol);
+  const PacketType type = to == address_     ? PACKET_HOST
+                          : to.IsBroadcast() ? PACKET_BROADCAST
+                          : to.IsGroup()     ? PACKET_MULTICAST
+                                             : PACKET_OTHERHOST;
+  if (!promiscuous_.IsNull()) promiscuous_(this, packet, protocol, from, to, type);
+  if (type != PACKET_OTHERHOST) receive_(this, packet, protocol, from);
+}
+
+void LinkDevice::DoDispose() {
+  node_ = nullptr;
+  link_ = nullptr;
+  receive_ = ReceiveCallback();
+  promiscuous_ = PromiscReceiveCallback();
+  NetDevice::DoDispose();
+}
+
+}  // namespace culvert::runner

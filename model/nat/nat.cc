@@ -168,6 +168,22 @@ Outcome Nat::inbound(Time now, net::MutableBytes packet, size_t total_length) {
   return impl_->run(now.count(), packet, total_length, Side::outside);
 }
 
+void Nat::prefetch(net::Bytes packet, Side arrived) const {
+  cv_packet parsed;
+  const uint8_t* const p = packet.data();
+  if (cv_parse(p, p + packet.size(), &parsed) != CV_OK || parsed.version != 4) return;
+  if (!(parsed.flags & CV_PORTS) || impl_->config_.kind == Kind::open) return;
+  const bool echo = parsed.protocol == CV_ICMP, out = arrived == Side::inside;
+  const Point source{cv_swap32(cv_load32(p + 12)), parsed.source_port};
+  const Point destination{cv_swap32(cv_load32(p + 16)), parsed.destination_port};
+  Key key{out ? source : destination, out ? destination : source, parsed.protocol};
+  if (echo) key.far.port = 0;
+  if (out)
+    impl_->core_.table().prefetch_out(key);
+  else
+    impl_->core_.table().prefetch_in(key);
+}
+
 bool Nat::has_emitted() const { return !impl_->emitted_.empty(); }
 std::vector<Emitted> Nat::take_emitted() {
   std::vector<Emitted> out;

@@ -7,7 +7,7 @@ namespace {
 // Only one endpoint changes, so the rewrite is built with its constant parts known to the compiler.
 template <uint8_t kWhat>
 void set_endpoint(const net::MutableBytes& bytes, const cv_packet& parsed, Point to) {
-  cv_rewrite rewrite;
+  cv_rewrite rewrite = {};
   rewrite.what = kWhat;
   constexpr bool kSource = (kWhat & CV_SET_SOURCE) != 0;
   cv_store32(kSource ? rewrite.source : rewrite.destination, cv_swap32(to.ip));

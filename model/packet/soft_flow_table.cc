@@ -107,7 +107,7 @@ SoftFlowTable::Verdict SoftFlowTable::process(net::Time now, net::MutableBytes p
   const uint32_t i = find(key);
   if (i == kNoRecord) return Verdict::miss;
   Flow& flow = flows_[i];
-  cv_rewrite rewrite;
+  cv_rewrite rewrite = {};
   rewrite.what = CV_SET_SOURCE | CV_SET_DESTINATION | CV_SET_SOURCE_PORT | CV_SET_DESTINATION_PORT;
   copy_address(rewrite.source, flow.rewrite.source.ip);
   copy_address(rewrite.destination, flow.rewrite.destination.ip);

@@ -1,5 +1,6 @@
 #include "impl/wire/lan.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -139,11 +140,8 @@ void Lan::send(size_t from, size_t to, Frame* frame, int64_t departs_ns) {
 }
 
 void Lan::deliver(Lane& lane, Frame* frame) {
+  // What was under way when the link was cut still arrives, as in ns-3.
   const net::Bytes bytes(frame->data.get(), frame->size);
-  if (cut_) {
-    lose(bytes, "cut");
-    return release(frame);
-  }
   End& end = ends_[lane.to];
   if (end.capture) end.capture->write(now_ns() - epoch_ns_, bytes);
   // EIO: the interface is down; EAGAIN: its host does not keep up.

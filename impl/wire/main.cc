@@ -1,22 +1,15 @@
 // culvert-wire: the links of one network, between TAP devices. Delay, jitter, loss, rate and LANs
 // where the kernel has no netem. Events on stdout, commands ("LINK cut") as lines on stdin.
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/prctl.h>
-#include <sys/signalfd.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <fstream>
 #include <iostream>
 #include <iterator>
 
 #include "impl/wire/clock.h"
+#include "impl/wire/daemon.h"
 #include "impl/wire/lan.h"
 #include "impl/wire/options.h"
 #include "impl/wire/tap.h"
@@ -25,7 +18,6 @@ namespace culvert::wire {
 namespace {
 
 constexpr size_t kReadsPerTurn = 64;  // frames of one end before the others have their turn
-constexpr size_t kMaxCommand = 4096;  // bytes of a line
 
 int fail(const std::string& sentence) {
   std::cerr << "culvert-wire: " << sentence << "\n";
@@ -35,30 +27,16 @@ int fail(const std::string& sentence) {
 class Wire {
  public:
   Wire(uint64_t seed, int64_t epoch_ns) : seed_(seed), epoch_ns_(epoch_ns) {
-    epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
-    timer_ = ::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    ::sigprocmask(SIG_BLOCK, &signals, nullptr);
-    signals_ = ::signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
-    ::prctl(PR_SET_TIMERSLACK, 1);  // nanoseconds
-    watch(timer_, kTimer);
-    watch(signals_, kSignals);
-    ::fcntl(STDIN_FILENO, F_SETFL, ::fcntl(STDIN_FILENO, F_GETFL) | O_NONBLOCK);
-    stdin_open_ = watch(STDIN_FILENO, kStdin);  // not for regular files: then there are no commands
+    daemon_.on_command = [this](const std::string& line) { command(line); };
+    daemon_.on_turn = [this] { return turn(); };
   }
 
   void add(const LinkOptions& link) {
-    lans_.push_back(
-        std::make_unique<Lan>(link, seed_, epoch_ns_, scheduler_, [this](std::string_view line) {
-          out_.append(line);
-          out_ += '\n';
-        }));
+    lans_.push_back(std::make_unique<Lan>(link, seed_, epoch_ns_, scheduler_,
+                                          [this](std::string_view line) { daemon_.print(line); }));
+    Lan* lan = lans_.back().get();
     for (size_t i = 0; i < link.ends.size(); ++i) {
-      watch(link.ends[i].fd, ports_.size());
-      ports_.push_back({lans_.back().get(), i});
+      daemon_.watch(link.ends[i].fd, [lan, i] { lan->read_end(i, kReadsPerTurn); });
     }
   }
 
@@ -66,89 +44,22 @@ class Wire {
     for (auto& lan : lans_) {
       if (net::Status status = lan->capture(folder); !status) return status;
     }
-    capturing_ = true;
     return {};
   }
 
-  int run() {
-    epoll_event events[64];
-    while (!done_) {
-      arm_timer();
-      const int count = ::epoll_wait(epoll_, events, 64, -1);
-      if (count < 0 && errno != EINTR) return fail(std::string("epoll: ") + strerror(errno));
-      deliver_due();
-      for (int i = 0; i < count; ++i) handle(events[i].data.u64);
-      deliver_due();
-      if (capturing_) {
-        for (auto& lan : lans_) lan->flush_captures();
-      }
-      flush();
-    }
-    return 0;
-  }
+  void run() { daemon_.run(); }
 
  private:
-  static constexpr uint64_t kTimer = ~uint64_t{0}, kSignals = kTimer - 1, kStdin = kTimer - 2;
-
-  bool watch(int fd, uint64_t what) {
-    epoll_event event{};
-    event.events = EPOLLIN;
-    event.data.u64 = what;
-    return ::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0;
-  }
-
-  void handle(uint64_t what) {
-    if (what == kTimer) {
-      uint64_t expirations;
-      if (::read(timer_, &expirations, sizeof expirations) < 0) return;
-      armed_ns_ = INT64_MAX;
-    } else if (what == kSignals) {
-      done_ = true;
-    } else if (what == kStdin) {
-      read_commands();
-    } else {
-      const Port& port = ports_[what];
-      port.lan->read_end(port.end, kReadsPerTurn);
-    }
-  }
-
-  void deliver_due() {
+  int64_t turn() {
     Lane* lane = nullptr;
     while (Frame* frame = scheduler_.take_due(now_ns(), &lane)) lane->lan->deliver(*lane, frame);
-  }
-
-  void arm_timer() {
-    const int64_t next = scheduler_.next_ns();
-    if (next == armed_ns_) return;
-    armed_ns_ = next;
-    itimerspec when{};  // all zero disarms
-    if (next != INT64_MAX) {
-      when.it_value.tv_sec = next / 1000000000;
-      when.it_value.tv_nsec = next % 1000000000;
-    }
-    ::timerfd_settime(timer_, TFD_TIMER_ABSTIME, &when, nullptr);
-  }
-
-  void read_commands() {
-    char buffer[4096];
-    const ssize_t size = ::read(STDIN_FILENO, buffer, sizeof buffer);
-    if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (size <= 0) {  // whoever commanded is gone; the links stay
-      ::epoll_ctl(epoll_, EPOLL_CTL_DEL, STDIN_FILENO, nullptr);
-      return;
-    }
-    input_.append(buffer, static_cast<size_t>(size));
-    for (size_t end; (end = input_.find('\n')) != std::string::npos;) {
-      command(input_.substr(0, end));
-      input_.erase(0, end + 1);
-    }
-    if (input_.size() > kMaxCommand) input_.clear();
+    for (auto& lan : lans_) lan->flush_captures();
+    return scheduler_.next_ns();
   }
 
   void command(const std::string& line) {
     const size_t space = line.find(' ');
     const std::string name = line.substr(0, space);
-    if (name.empty()) return;
     for (auto& lan : lans_) {
       if (lan->name() != name) continue;
       const std::string text = space == std::string::npos ? "" : line.substr(space + 1);
@@ -158,30 +69,11 @@ class Wire {
     fail("there is no link '" + name + "'");
   }
 
-  void flush() {
-    size_t at = 0;
-    while (at < out_.size()) {
-      const ssize_t size = ::write(STDOUT_FILENO, out_.data() + at, out_.size() - at);
-      if (size < 0 && errno == EINTR) continue;
-      if (size < 0) break;  // nobody listens: the log is lost, the links are not
-      at += static_cast<size_t>(size);
-    }
-    out_.clear();
-  }
-
-  struct Port {
-    Lan* lan;
-    size_t end;
-  };
   uint64_t seed_;
   int64_t epoch_ns_;
-  int epoll_ = -1, timer_ = -1, signals_ = -1;
-  bool stdin_open_ = false, done_ = false, capturing_ = false;
-  int64_t armed_ns_ = INT64_MAX;
+  Daemon daemon_;
   Scheduler scheduler_;
   std::vector<std::unique_ptr<Lan>> lans_;
-  std::vector<Port> ports_;
-  std::string input_, out_;
 };
 
 int run(int argc, char** argv) {
@@ -239,7 +131,8 @@ int run(int argc, char** argv) {
   if (!folder.empty()) {
     if (net::Status status = wire.capture(folder); !status) return fail(status.detail);
   }
-  return wire.run();
+  wire.run();
+  return 0;
 }
 
 }  // namespace

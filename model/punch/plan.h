@@ -15,8 +15,9 @@ namespace culvert::punch {
 using rendezvous::Role;
 
 struct Plan {
-  bool lead = false;       // the peer stays silent until it has heard us
-  bool silent = false;     // we send nothing, opener neither, until we have heard the peer
+  bool lead = false;    // the peer stays silent until it has heard us
+  bool silent = false;  // we send nothing, opener neither, until we have heard the peer
+  net::Duration silence_limit = net::Duration::max();  // then we speak anyway
   uint8_t opener_ttl = 0;  // 0: no opener; else it crosses all of our own NATs and dies behind them
   net::Duration delay{0};  // of the first probe that is to arrive, from our start
   // When to probe the address that the server told, from our start; ascending. Afterwards every

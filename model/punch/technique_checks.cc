@@ -52,6 +52,8 @@ class Checks : public Technique {
     Remote* remote = find(told_);
     remote->offsets = &plan_.offsets;
     remote->paused = silent_;
+    speak_at_ =
+        silent_ && plan_.silence_limit != Duration::max() ? now + plan_.silence_limit : Time::max();
     if (plan_.opener_ttl > 0 && !silent_) wire_.send(told_, ProbeKind::opener, plan_.opener_ttl);
     on_time(now);
   }
@@ -103,6 +105,7 @@ class Checks : public Technique {
       tail_at_ = now + kTailGap * (1 << tail_++);
       return;
     }
+    if (silent_ && now >= speak_at_) break_silence();
     for (Remote& remote : remotes_) {
       if (remote.next(plan_.slow_gap) <= now) check(remote);
     }
@@ -112,7 +115,7 @@ class Checks : public Technique {
     if (wire_.is_confirmed()) {
       return tail_ >= kTail || peer_confirmed_ ? Time::max() : tail_at_;
     }
-    Time next = Time::max();
+    Time next = silent_ ? speak_at_ : Time::max();
     for (const Remote& remote : remotes_) next = std::min(next, remote.next(plan_.slow_gap));
     return next;
   }
@@ -149,6 +152,7 @@ class Checks : public Technique {
   rendezvous::Hosts hosts_;
   std::vector<Remote> remotes_;
   bool silent_ = false;
+  Time speak_at_ = Time::max();
   bool peer_confirmed_ = false;
   net::Endpoint path_;
   int tail_ = 0;

@@ -55,6 +55,27 @@ Key key_from(Bytes secret) {
   return out;
 }
 
+namespace {
+
+crypto_generichash_state* blake2b(std::array<uint8_t, 384>& state) {
+  static_assert(sizeof(crypto_generichash_state) <= 384);
+  return reinterpret_cast<crypto_generichash_state*>(state.data());
+}
+
+}  // namespace
+
+Blake2b::Blake2b() { crypto_generichash_init(blake2b(state_), nullptr, 0, 32); }
+
+void Blake2b::update(Bytes data) {
+  crypto_generichash_update(blake2b(state_), data.data(), data.size());
+}
+
+Key Blake2b::finish() {
+  Key out;
+  crypto_generichash_final(blake2b(state_), out.data(), out.size());
+  return out;
+}
+
 Buffer seal(const Key& key, const std::array<uint8_t, kSealNonce>& nonce, Bytes associated,
             Bytes plain) {
   Buffer out(plain.size() + kSealOverhead);

@@ -26,6 +26,17 @@ Key derive_key(const Key& key, std::string_view purpose, Bytes context = {});
 // Any secret's bytes turned into a key: BLAKE2b-256.
 Key key_from(Bytes secret);
 
+// BLAKE2b-256 (RFC 7693) of what comes piece by piece.
+class Blake2b {
+ public:
+  Blake2b();
+  void update(Bytes data);
+  Key finish();  // once
+
+ private:
+  alignas(64) std::array<uint8_t, 384> state_;
+};
+
 constexpr size_t kSealNonce = 24;     // XChaCha20-Poly1305-IETF
 constexpr size_t kSealOverhead = 16;  // bytes added
 // `nonce` must be new for this key (random is fine at 24 bytes). `associated` is bound, not hidden.

@@ -3,6 +3,7 @@
 // Stands on model/net; the services' own files stand on all the rooms.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -24,6 +25,16 @@ class Service {
   // One line of the service's command language ("connect b"). invalid: not a command, the sentence
   // says which there are. What a command brings about is told by events.
   virtual net::Status command(std::string_view line);
+
+  // For services with an end (a client that has its result): runs once, when it is reached. It may
+  // not destroy the service. Those without an end never call it.
+  void on_finished(std::function<void(net::Status)> callback) { finished_ = std::move(callback); }
+
+ protected:
+  void finished(net::Status status);
+
+ private:
+  std::function<void(net::Status)> finished_;
 };
 
 // What a service is made from: its options, then the thing itself. One derived class a service;

@@ -1,0 +1,93 @@
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+
+#include "model/services/service.h"
+#include "model/services/table.h"
+
+namespace culvert::services {
+namespace {
+
+struct Row {
+  std::string_view name, about;
+  std::unique_ptr<Blueprint> (*make)();
+};
+
+// Written out, not registered by static objects: what a program has is what stands here, in the
+// order in which --list shows it.
+constexpr std::array kTable{
+    Row{"stun-server", "STUN on two addresses times two ports (RFC 8489, 5780, 3489)",
+        stun_server_blueprint},
+    Row{"stun-client", "what a STUN server sees, and what kind of NAT is in front (RFC 5780)",
+        stun_client_blueprint},
+    Row{"stun-lifetime", "how long a NAT keeps a UDP mapping (RFC 5780 section 4.6)",
+        stun_lifetime_blueprint},
+    Row{"echo", "sends back what comes, over UDP and TCP; or asks and measures", echo_blueprint},
+    Row{"rate", "UDP datagrams at a constant rate; the sink counts loss and delay", rate_blueprint},
+    Row{"bulk", "a TCP transfer with a hash at both ends", bulk_blueprint},
+};
+
+net::Result<const Row*> find(std::string_view name) {
+  for (const Row& row : kTable)
+    if (row.name == name) return &row;
+  return {net::Error::not_found, "there is no service '" + std::string(name) + "'"};
+}
+
+// The blueprint with its options filled in.
+net::Result<std::unique_ptr<Blueprint>> parse(const std::vector<std::string>& argv) {
+  if (argv.empty()) return {net::Error::invalid, "a service's name is missing"};
+  const auto row = find(argv[0]);
+  if (!row) return row.status();
+  auto blueprint = (*row)->make();
+  CLI::App app{std::string((*row)->about), argv[0]};
+  app.set_help_flag();  // help is a question of its own: help()
+  blueprint->options(app);
+  std::vector<std::string> reversed(argv.rbegin(), argv.rend() - 1);  // as CLI11 wants them
+  try {
+    app.parse(std::move(reversed));
+  } catch (const CLI::Error& error) {
+    std::string sentence = argv[0] + ": " + error.what();
+    std::replace(sentence.begin(), sentence.end(), '\n', ' ');
+    return {net::Error::invalid, sentence};
+  }
+  if (const net::Status status = blueprint->check(); !status)
+    return {status.error, argv[0] + ": " + status.detail};
+  return {std::move(blueprint)};
+}
+
+}  // namespace
+
+net::Status Service::command(std::string_view) {
+  return {net::Error::invalid, "this service takes no commands"};
+}
+
+void Service::finished(net::Status status) {
+  const auto callback = std::move(finished_);
+  finished_ = {};
+  if (callback) callback(std::move(status));
+}
+
+net::Result<std::unique_ptr<Service>> make(net::Host& host, const std::vector<std::string>& argv) {
+  auto blueprint = parse(argv);
+  if (!blueprint) return blueprint.status();
+  return (*blueprint)->build(host);
+}
+
+net::Status check(const std::vector<std::string>& argv) { return parse(argv).status(); }
+
+std::vector<Info> list() {
+  std::vector<Info> infos;
+  for (const Row& row : kTable) infos.push_back({row.name, row.about});
+  return infos;
+}
+
+net::Result<std::string> help(std::string_view name) {
+  const auto row = find(name);
+  if (!row) return row.status();
+  const auto blueprint = (*row)->make();
+  CLI::App app{std::string((*row)->about), std::string(name)};
+  blueprint->options(app);
+  return app.help();
+}
+
+}  // namespace culvert::services

@@ -9,6 +9,8 @@
 #include "model/ns3/ip_output.h"
 #include "model/ns3/loop.h"
 #include "model/ns3/ports.h"
+#include "model/ns3/stream.h"
+#include "model/ns3/tcp_layer.h"
 #include "model/ns3/udp_layer.h"
 #include "ns3/boolean.h"
 #include "ns3/config.h"
@@ -56,10 +58,17 @@ struct Ns3Host::Parts {
             options.name, [this] { return loop.now(); }, options.sink),
         output(ns3_node),
         udp(ns3::CreateObject<UdpLayer>()),
-        udp_ports(net::derive_seed(options.seed, options.name + "/udp-ports")) {
+        udp_ports(net::derive_seed(options.seed, options.name + "/udp-ports")),
+        tcp(ns3::CreateObject<TcpLayer>()),
+        tcp_ports(net::derive_seed(options.seed, options.name + "/tcp-ports")) {
     udp->attach(output);
+    tcp->attach(output, net::derive_seed(options.seed, options.name + "/tcp-sequences"),
+                options.tcp_buffer);
   }
-  ~Parts() { udp->detach(); }
+  ~Parts() {
+    tcp->detach();
+    udp->detach();
+  }
 
   // The endpoint that a socket gets, or why it cannot have it.
   net::Result<net::Endpoint> bind(Ports& ports, net::Endpoint local, bool share,
@@ -74,6 +83,8 @@ struct Ns3Host::Parts {
   IpOutput output;
   ns3::Ptr<UdpLayer> udp;
   Ports udp_ports;
+  ns3::Ptr<TcpLayer> tcp;
+  Ports tcp_ports;
 };
 
 net::Result<net::Endpoint> Ns3Host::Parts::bind(Ports& ports, net::Endpoint local, bool share,
@@ -131,12 +142,45 @@ net::Result<std::unique_ptr<net::DatagramSocket>> Ns3Host::open_datagram(
       parts_->loop, parts_->output, *parts_->udp, parts_->udp_ports, *local, options));
 }
 
-net::Result<std::unique_ptr<net::Listener>> Ns3Host::listen(const net::ListenOptions&) {
-  return {net::Error::unsupported, "not built yet"};
+net::Result<std::unique_ptr<net::Listener>> Ns3Host::listen(const net::ListenOptions& options) {
+  const auto local =
+      parts_->bind(parts_->tcp_ports, options.local, options.share_port, options.local.ip.family());
+  if (!local) return local.status();
+  return std::unique_ptr<net::Listener>(std::make_unique<Ns3Listener>(
+      parts_->loop, *parts_->tcp, PortLease(parts_->tcp_ports, *local, options.share_port), *local,
+      options));
 }
-net::Result<std::unique_ptr<net::Dial>> Ns3Host::dial(const net::DialOptions&, net::DialDone) {
-  return {net::Error::unsupported, "not built yet"};
+
+net::Result<std::unique_ptr<net::Dial>> Ns3Host::dial(const net::DialOptions& options,
+                                                      net::DialDone done) {
+  const net::IpAddress& to = options.remote.ip;
+  if (to.is_none() || to.is_any() || to.is_multicast() || options.remote.port == 0)
+    return {net::Error::invalid, options.remote.to_string() + " cannot be dialled"};
+  if (!options.local.ip.is_none() && options.local.ip.family() != to.family())
+    return {net::Error::invalid, options.local.to_string() + " and " + options.remote.to_string() +
+                                     " are of different families"};
+  if (options.ttl && *options.ttl == 0) return {net::Error::invalid, "a TTL of 0 reaches nobody"};
+  // What is wrong from here on comes through `done`, as it does on Linux.
+  net::Endpoint wanted = options.local;
+  net::Status refusal;
+  const auto route = parts_->output.route(to);
+  if (!route) refusal = {net::Error::unreachable, "no route to " + to.to_string()};
+  if (route && (wanted.ip.is_none() || wanted.ip.is_any())) wanted.ip = route->source;
+  PortLease lease;
+  if (refusal.ok()) {
+    const auto local = parts_->bind(parts_->tcp_ports, wanted, options.share_port, to.family());
+    if (local) {
+      wanted = *local;
+      lease = PortLease(parts_->tcp_ports, wanted, options.share_port);
+    } else {
+      refusal = local.status();
+    }
+  }
+  return std::unique_ptr<net::Dial>(std::make_unique<Ns3Dial>(parts_->loop, *parts_->tcp,
+                                                              std::move(lease), wanted, options,
+                                                              std::move(refusal), std::move(done)));
 }
+
 net::Result<std::unique_ptr<net::TunDevice>> Ns3Host::open_tun(const net::TunOptions&) {
   return {net::Error::unsupported, "not built yet"};
 }

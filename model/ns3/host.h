@@ -28,7 +28,8 @@ struct Ns3HostOptions {
   std::map<std::string, net::Buffer> secrets;                // by name
   std::map<std::string, std::vector<net::IpAddress>> names;  // what resolve() knows
   net::Duration offload_delay = net::Duration(1000000);      // ours: 1 ms, a disk commit or a hash
-  net::Duration lookup_delay = net::Duration(0);             // of a name
+  uint32_t tcp_buffer = 128 * 1024;               // bytes in each direction, of every stream
+  net::Duration lookup_delay = net::Duration(0);  // of a name
 };
 
 class Ns3Host final : public net::Host {

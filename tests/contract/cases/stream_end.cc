@@ -139,10 +139,16 @@ TEST_P(StreamEndCase, a_writer_waiting_for_room_learns_of_a_reset) {
   connect();
   ASSERT_TRUE(near && far);
   const std::string text = noise(32 << 20);
-  ASSERT_EQ(near->write(net::as_bytes(text)).error, Error::would_block);
+  net::IoResult written;
+  do {  // until the buffers of both sides are full
+    written = near->write(net::as_bytes(text));
+    world->settle();
+  } while (written.count > 0);
+  ASSERT_EQ(written.error, Error::would_block);
   int writable = 0;
   near->on_writable([&] { ++writable; });
   world->settle();
+  EXPECT_EQ(writable, 0);
   far->reset();
   ASSERT_TRUE(until([&] { return writable > 0; }));
   EXPECT_EQ(near->write(net::as_bytes("x")).error, Error::reset);

@@ -1,0 +1,32 @@
+// culvert-node's own options. They may stand before or after the service's, whose options are
+// whatever is left: the ns-3 runner and the Mininet builder share the service's part verbatim.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "model/net/address.h"
+#include "model/net/error.h"
+#include "model/net/time.h"
+
+namespace culvert::node {
+
+struct Options {
+  enum class Do { run, help, service_help, list, version };
+  Do what = Do::run;
+  std::string node = "host";
+  uint64_t seed = 1;
+  net::Time epoch{-1};  // CLOCK_MONOTONIC that the log calls zero; negative: the start
+  std::string secrets;  // a folder
+  std::map<std::string, std::vector<net::IpAddress>> names;
+  bool control = false;              // commands on stdin, one a line; its end stops the program
+  bool once = false;                 // ends when the service has its result
+  std::vector<std::string> service;  // its name and its options
+};
+
+// invalid, not_found: one clear sentence.
+net::Result<Options> parse(const std::vector<std::string>& arguments);
+std::string help();
+
+}  // namespace culvert::node

@@ -11,6 +11,8 @@ namespace culvert::services {
 std::unique_ptr<Blueprint> stun_server_blueprint();
 std::unique_ptr<Blueprint> stun_client_blueprint();
 std::unique_ptr<Blueprint> stun_lifetime_blueprint();
+std::unique_ptr<Blueprint> rendezvous_blueprint();
+std::unique_ptr<Blueprint> punch_blueprint();
 std::unique_ptr<Blueprint> echo_blueprint();
 std::unique_ptr<Blueprint> rate_blueprint();
 std::unique_ptr<Blueprint> bulk_blueprint();

@@ -218,6 +218,7 @@ void Mediator::on_connect(const Context& c, const Connect& connect) {
     if (live == by_pair_.end()) continue;
     Session& session = sessions_.at(live->second);
     const int mine = side_of(session, c.device);
+    if (mine < 0) continue;  // by_pair_ names its members; a stale entry must not index
     const bool repeated = session.sides[mine].token == connect.token;
     const bool crossing = mine == 1 && c.now - session.created < kMergeWindow &&
                           session.sides[1].token == 0 && !session.sides[1].reported;

@@ -8,7 +8,9 @@
 #include "model/ns3/convert.h"
 #include "model/ns3/host.h"
 #include "model/ns3/packet_tap.h"
+#include "model/ns3/packet_tap6.h"
 #include "ns3/config.h"
+#include "ns3/icmpv6-l4-protocol.h"
 #include "ns3/internet-stack-helper.h"
 #include "ns3/ipv4-l3-protocol.h"
 #include "ns3/ipv4-static-routing-helper.h"
@@ -34,8 +36,24 @@ constexpr net::Duration kStep = std::chrono::microseconds(50);  // how often run
 constexpr net::Duration kSettle = std::chrono::milliseconds(50);
 
 // What r does with packets for b.
-class FateHandler : public PacketTapRouting::Handler {
+class FateHandler : public PacketTapRouting::Handler, public ns3_world::PacketTap6::Handler {
  public:
+  ns3_world::PacketTap6::Fate on_arrival6(ns3::Ipv6Header& header,
+                                          ns3::Ptr<ns3::Packet>& packet) override {
+    const auto to = from_ns3(header.GetDestination());
+    const auto ipv6 = far->GetNode()->GetObject<ns3::Ipv6L3Protocol>();
+    if (fate == Fate::forward || !net::Prefix::parse("fd02::/64")->contains(to) ||
+        ipv6->GetInterfaceForAddress(header.GetDestination()) >= 0)
+      return ns3_world::PacketTap6::Fate::next;
+    if (fate == Fate::unreachable) {
+      const auto whole = packet->Copy();
+      whole->AddHeader(header);
+      ipv6->GetIcmpv6()->SendErrorDestinationUnreachable(
+          whole, header.GetSource(), ns3::Icmpv6Header::ICMPV6_ADDR_UNREACHABLE);
+    }
+    return ns3_world::PacketTap6::Fate::consume;
+  }
+
   PacketTapRouting::Fate on_arrival(ns3::Ipv4Header&, ns3::Ptr<ns3::Packet>&,
                                     ns3::Ptr<const ns3::NetDevice>) override {
     return PacketTapRouting::Fate::next;
@@ -91,11 +109,13 @@ class Ns3World final : public World {
     fate_.tap = PacketTapRouting::on(nodes_.Get(1));
     fate_.far = far_.Get(0);
     fate_.tap->add(fate_, PacketTapRouting::kTest);
+    ns3_world::PacketTap6::on(nodes_.Get(1))->add(fate_, PacketTapRouting::kTest);
     run_for(std::chrono::seconds(2));  // IPv6 start-up
   }
   ~Ns3World() override {
     for (auto& host : hosts_) host.reset();
     fate_.tap->remove(fate_);
+    ns3_world::PacketTap6::on(nodes_.Get(1))->remove(fate_);
     fate_.tap = nullptr;
     ns3::Simulator::Destroy();
   }

@@ -1,0 +1,308 @@
+#include "impl/linux/packet_tap.h"
+
+#include <linux/netfilter.h>
+#include <linux/netfilter/nfnetlink_queue.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <fstream>
+#include <sstream>
+
+#include "impl/linux/flow_table.h"
+#include "model/packet/packet.h"
+
+namespace culvert::linux_host {
+
+using net::Error;
+using net::Result;
+using net::Selector;
+using net::Status;
+
+namespace {
+
+constexpr uint32_t kBypassMark = 0x43756c76;  // "Culv": ours, unlikely to meet anybody's bits
+constexpr uint16_t kFirstQueue = 0x4375;      // "Cu": away from the low numbers that people choose
+constexpr uint16_t kQueues = 256;             // tried, one after the other
+constexpr uint32_t kQueueLength =
+    8192;  // ours: packets waiting for us; the kernel's default is 1024
+constexpr int kReceiveBuffer = 8 << 20;  // ours: bytes of packets waiting for us
+constexpr int kPacketsPerTurn = 64;      // ours: then the sockets have their turn
+
+constexpr uint16_t type_of(int message) {
+  return static_cast<uint16_t>(NFNL_SUBSYS_QUEUE << 8 | message);
+}
+
+// Claims a queue number that nobody in this namespace has.
+Result<uint16_t> bind_queue(Netlink& netlink) {
+  Status status;
+  for (uint16_t i = 0; i < kQueues; ++i) {
+    const auto number = static_cast<uint16_t>(kFirstQueue + i);
+    const nfgenmsg header{AF_UNSPEC, NFNETLINK_V0, htons(number)};
+    NetlinkRequest bind;
+    const nfqnl_msg_config_cmd command{NFQNL_CFG_CMD_BIND, 0, 0};
+    bind.message(type_of(NFQNL_MSG_CONFIG), NLM_F_ACK, header);
+    bind.put(NFQA_CFG_CMD, &command, sizeof command);
+    status = netlink.request(bind, "binding packet queue " + std::to_string(number));
+    if (!status.ok()) {
+      // Somebody else's number is refused with EBUSY, and with EPERM too: a few tries tell.
+      if (status.error == Error::in_use || (status.error == Error::not_permitted && i < 16))
+        continue;
+      break;
+    }
+    NetlinkRequest parameters;
+    nfqnl_msg_config_params copy{};
+    copy.copy_range = htonl(0xffff);
+    copy.copy_mode = NFQNL_COPY_PACKET;
+    parameters.message(type_of(NFQNL_MSG_CONFIG), NLM_F_ACK, header);
+    parameters.put(NFQA_CFG_PARAMS, &copy, sizeof copy);
+    parameters.put_be32(NFQA_CFG_QUEUE_MAXLEN, kQueueLength);
+    status = netlink.request(parameters, "configuring packet queue " + std::to_string(number));
+    if (!status.ok()) break;
+    return number;
+  }
+  if (status.error == Error::invalid)
+    return {Error::unsupported, "this kernel has no packet queues (NFQUEUE)"};
+  return status;
+}
+
+Result<Fd> raw_socket(int netns, int family) {
+  auto socket = open_socket(netns, family, SOCK_RAW, IPPROTO_RAW);
+  if (!socket) return socket.status();
+  const int fd = socket->get();
+  if (family == AF_INET6) set_option(fd, IPPROTO_IPV6, IPV6_HDRINCL, 1);
+  if (!set_option(fd, SOL_SOCKET, SO_MARK, static_cast<int>(kBypassMark)))
+    return status_of(errno, "marking a raw socket");
+  return socket;
+}
+
+}  // namespace
+
+class HookImpl : public net::PacketHook {
+ public:
+  HookImpl(PacketTap& tap, std::shared_ptr<PacketTap::Hook> hook)
+      : tap_(tap), hook_(std::move(hook)) {}
+  ~HookImpl() override {
+    hook_->removed = true;
+    tap_.hooks_.remove(hook_);
+    tap_.update_rules();
+  }
+  Status inject(net::Bytes packet) override {
+    const Status status = tap_.inject(packet);
+    if (status.ok()) ++hook_->stats.injected;
+    return status;
+  }
+  net::HookStats stats() const override {
+    net::HookStats out = hook_->stats;
+    out.overflowed = tap_.overflowed();
+    return out;
+  }
+
+ private:
+  PacketTap& tap_;
+  std::shared_ptr<PacketTap::Hook> hook_;
+};
+
+Status check(const Selector& s) {
+  const bool ports = s.source_port_first != 0 || s.source_port_last != 65535 ||
+                     s.destination_port_first != 0 || s.destination_port_last != 65535;
+  if (ports && s.protocol != CV_TCP && s.protocol != CV_UDP)
+    return {Error::invalid, "a selector by ports needs protocol 6 (TCP) or 17 (UDP)"};
+  if (s.source_port_first > s.source_port_last ||
+      s.destination_port_first > s.destination_port_last)
+    return {Error::invalid, "a range of ports ends before it begins"};
+  if (!s.source.ip.is_none() && !s.destination.ip.is_none() &&
+      s.source.ip.family() != s.destination.ip.family())
+    return {Error::invalid, "source and destination are of different families"};
+  return {};
+}
+
+bool matches(const Selector& s, net::Bytes packet) {
+  cv_packet parsed;
+  if (cv_parse(packet.data(), packet.data() + packet.size(), &parsed) != CV_OK) return false;
+  if (s.protocol != 0 && s.protocol != parsed.protocol) return false;
+  const auto address = [&](size_t offset) {
+    const uint8_t* p = packet.data() + offset;
+    if (parsed.version == 4)
+      return net::IpAddress::v4(uint32_t{p[0]} << 24 | uint32_t{p[1]} << 16 | uint32_t{p[2]} << 8 |
+                                p[3]);
+    std::array<uint8_t, 16> bytes;
+    std::copy(p, p + 16, bytes.begin());
+    return net::IpAddress::v6(bytes);
+  };
+  const bool v4 = parsed.version == 4;
+  if (!s.source.ip.is_none() && !s.source.contains(address(v4 ? 12 : 8))) return false;
+  if (!s.destination.ip.is_none() && !s.destination.contains(address(v4 ? 16 : 24))) return false;
+  const auto within = [&](uint16_t port, uint16_t first, uint16_t last) {
+    if (first == 0 && last == 65535) return true;
+    return (parsed.flags & CV_PORTS) && port >= first && port <= last;
+  };
+  return within(parsed.source_port, s.source_port_first, s.source_port_last) &&
+         within(parsed.destination_port, s.destination_port_first, s.destination_port_last);
+}
+
+Result<std::unique_ptr<PacketTap>> PacketTap::open(LinuxHost& host) {
+  auto raw4 = raw_socket(host.netns(), AF_INET);
+  if (!raw4) return raw4.status();
+  auto raw6 = raw_socket(host.netns(), AF_INET6);
+  if (!raw6) return raw6.status();
+  auto netlink = Netlink::open(host.netns(), NETLINK_NETFILTER);
+  if (!netlink) return netlink.status();
+  auto number = bind_queue(*netlink);
+  if (!number) return number.status();
+  auto rules = QueueRules::open(host.netns(), *number, kBypassMark);
+  if (!rules) return rules.status();
+  const int fd = netlink->fd();
+  if (!set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, kReceiveBuffer))
+    set_option(fd, SOL_SOCKET, SO_RCVBUF, kReceiveBuffer);
+  return std::make_unique<PacketTap>(host, netlink->release(), *number, std::move(*rules),
+                                     std::move(*raw4), std::move(*raw6));
+}
+
+PacketTap::PacketTap(LinuxHost& host, Fd queue, uint16_t number, QueueRules rules, Fd raw4, Fd raw6)
+    : host_(host),
+      queue_(std::move(queue)),
+      number_(number),
+      rules_(std::move(rules)),
+      raw4_(std::move(raw4)),
+      raw6_(std::move(raw6)),
+      buffer_(70000) {
+  watch(&host.loop(), queue_.get());
+}
+
+Result<std::unique_ptr<net::PacketHook>> PacketTap::add(const Selector& selector,
+                                                        net::HookFunction function) {
+  auto hook = std::make_shared<Hook>();
+  hook->selector = selector;
+  hook->function = std::move(function);
+  hooks_.push_back(hook);
+  const Status status = update_rules();
+  if (status.ok()) return std::unique_ptr<net::PacketHook>(std::make_unique<HookImpl>(*this, hook));
+  hooks_.remove(hook);
+  return status;
+}
+
+Status PacketTap::add(FlowTableImpl* table) {
+  tables_.push_back(table);
+  const Status status = update_rules();
+  if (!status.ok()) tables_.pop_back();
+  return status;
+}
+
+void PacketTap::remove(FlowTableImpl* table) {
+  tables_.erase(std::remove(tables_.begin(), tables_.end(), table), tables_.end());
+  update_rules();
+}
+
+Status PacketTap::update_rules() {
+  std::vector<Selector> selectors;
+  if (!tables_.empty()) {
+    selectors.resize(2);
+    selectors[0].protocol = CV_TCP;
+    selectors[1].protocol = CV_UDP;
+  }
+  for (const auto& hook : hooks_) selectors.push_back(hook->selector);
+  return rules_.select(selectors);
+}
+
+void PacketTap::turn() {
+  for (int i = 0; i < kPacketsPerTurn; ++i) {
+    const ssize_t size = recv(queue_.get(), buffer_.data(), buffer_.size(), 0);
+    if (size < 0 && errno == EAGAIN) return;
+    if (size < 0 && errno == ENOBUFS) ++lost_;
+    auto left = static_cast<int>(size);
+    for (auto* h = reinterpret_cast<nlmsghdr*>(buffer_.data()); NLMSG_OK(h, left);
+         h = NLMSG_NEXT(h, left)) {
+      if (h->nlmsg_type != type_of(NFQNL_MSG_PACKET)) continue;
+      auto* attribute = reinterpret_cast<nlattr*>(static_cast<char*>(NLMSG_DATA(h)) +
+                                                  NLMSG_ALIGN(sizeof(nfgenmsg)));
+      const char* end = reinterpret_cast<char*>(h) + h->nlmsg_len;
+      uint32_t id = 0;
+      net::MutableBytes payload;
+      while (reinterpret_cast<char*>(attribute) + NLA_HDRLEN <= end &&
+             attribute->nla_len >= NLA_HDRLEN) {
+        auto* data = reinterpret_cast<uint8_t*>(attribute) + NLA_HDRLEN;
+        switch (attribute->nla_type & NLA_TYPE_MASK) {
+          case NFQA_PACKET_HDR:
+            id = ntohl(reinterpret_cast<nfqnl_msg_packet_hdr*>(data)->packet_id);
+            break;
+          case NFQA_PAYLOAD:
+            payload = {data, attribute->nla_len - size_t{NLA_HDRLEN}};
+            break;
+          default:
+            break;
+        }
+        attribute = reinterpret_cast<nlattr*>(reinterpret_cast<char*>(attribute) +
+                                              NLA_ALIGN(attribute->nla_len));
+      }
+      packet(id, payload);
+    }
+  }
+  schedule();
+}
+
+void PacketTap::packet(uint32_t id, net::MutableBytes packet) {
+  for (FlowTableImpl* table : tables_)
+    if (table->forward(packet)) return verdict(id, false, {});
+  before_.assign(packet.begin(), packet.end());
+  bool accept = true;
+  const auto hooks = hooks_;  // a function may remove hooks and add some
+  for (const auto& hook : hooks) {
+    if (hook->removed || !matches(hook->selector, packet)) continue;
+    ++hook->stats.matched;
+    accept = hook->function(packet) == net::Verdict::pass;
+    ++(accept ? hook->stats.passed : hook->stats.consumed);
+    if (!accept) break;
+  }
+  const bool changed = accept && !std::equal(packet.begin(), packet.end(), before_.begin());
+  verdict(id, accept, changed ? packet : net::MutableBytes{});
+}
+
+void PacketTap::verdict(uint32_t id, bool accept, net::Bytes changed) {
+  NetlinkRequest request;
+  const nfqnl_msg_verdict_hdr header{htonl(accept ? NF_ACCEPT : NF_DROP), htonl(id)};
+  request.message(type_of(NFQNL_MSG_VERDICT), 0, nfgenmsg{AF_UNSPEC, NFNETLINK_V0, htons(number_)});
+  request.put(NFQA_VERDICT_HDR, &header, sizeof header);
+  if (!changed.empty()) request.put(NFQA_PAYLOAD, changed);
+  send(queue_.get(), request.bytes().data(), request.bytes().size(), 0);
+}
+
+Status PacketTap::inject(net::Bytes packet) {
+  cv_packet parsed;
+  if (packet.size() > 65535 ||
+      cv_parse(packet.data(), packet.data() + packet.size(), &parsed) != CV_OK ||
+      parsed.length != packet.size())
+    return {Error::invalid, "what is to be injected is no whole IP packet"};
+  net::Endpoint to;
+  const uint8_t* p = packet.data();
+  if (parsed.version == 4) {
+    to.ip = net::IpAddress::v4(uint32_t{p[16]} << 24 | uint32_t{p[17]} << 16 |
+                               uint32_t{p[18]} << 8 | p[19]);
+  } else {
+    std::array<uint8_t, 16> bytes;
+    std::copy(p + 24, p + 40, bytes.begin());
+    to.ip = net::IpAddress::v6(bytes);
+  }
+  const SockAddr address(to);
+  const int fd = (parsed.version == 4 ? raw4_ : raw6_).get();
+  if (sendto(fd, packet.data(), packet.size(), MSG_NOSIGNAL, address.get(), address.size) >= 0)
+    return {};
+  return status_of(errno, "injecting a packet to " + to.ip.to_string());
+}
+
+uint64_t PacketTap::overflowed() const {
+  uint64_t dropped = lost_;
+  in_namespace(host_.netns(), [&] {
+    // Number, port, waiting, mode, range, dropped for want of room in the queue, in the socket.
+    std::ifstream file("/proc/thread-self/net/netfilter/nfnetlink_queue");
+    for (std::string line; std::getline(file, line);) {
+      std::istringstream fields(line);
+      uint64_t number, port, waiting, mode, range, queue_dropped, socket_dropped;
+      if (fields >> number >> port >> waiting >> mode >> range >> queue_dropped >> socket_dropped)
+        if (number == number_) dropped = queue_dropped + socket_dropped;
+    }
+  });
+  return dropped;
+}
+
+}  // namespace culvert::linux_host

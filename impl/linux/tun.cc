@@ -1,0 +1,230 @@
+#include "impl/linux/tun.h"
+
+#include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "impl/linux/interfaces.h"
+
+namespace culvert::linux_host {
+
+using net::Error;
+using net::PacketOffload;
+using net::Result;
+using net::Status;
+
+namespace {
+
+// VIRTIO 1.1, 5.1.6; <linux/virtio_net.h> is no C++ (it has a member called class).
+struct VirtioHeader {
+  uint8_t flags, gso_type;
+  uint16_t hdr_len, gso_size, csum_start, csum_offset;
+};
+static_assert(sizeof(VirtioHeader) == 10);
+constexpr uint8_t kNeedsChecksum = 1;  // VIRTIO_NET_HDR_F_NEEDS_CSUM
+enum Gso : uint8_t { kGsoTcp4 = 1, kGsoTcp6 = 4, kGsoUdp = 5, kGsoEcn = 0x80 };
+
+constexpr uint32_t kLeastMtu = 68;  // RFC 791; IPv6 addresses need 1280 (RFC 8200 section 5)
+
+Result<Fd> open_device(int netns, const std::string& wanted, bool* offload, std::string* name) {
+  Fd fd;
+  int error = 0;
+  ifreq request{};
+  const Status entered = in_namespace(netns, [&] {
+    fd = Fd(::open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK));
+    if (!fd) {
+      error = errno;
+      return;
+    }
+    // A name that is taken gets a number: "culvert0" -> "culvert0_1".
+    for (const std::string& text : {wanted.substr(0, IFNAMSIZ - 1), wanted.substr(0, 11) + "_%d"}) {
+      for (const bool headers : {true, false}) {
+        if (headers && !*offload) continue;
+        request = {};
+        std::strncpy(request.ifr_name, text.c_str(), IFNAMSIZ - 1);
+        request.ifr_flags = static_cast<short>(IFF_TUN | IFF_NO_PI | (headers ? IFF_VNET_HDR : 0));
+        error = ioctl(fd.get(), TUNSETIFF, &request) == 0 ? 0 : errno;
+        if (error == 0) {
+          *offload = headers;
+          return;
+        }
+      }
+      if (error != EBUSY && error != EINVAL) return;  // EINVAL: of another kind under this name
+    }
+  });
+  if (!entered.ok()) return entered;
+  if (error == ENOENT || error == ENODEV)
+    return {Error::unsupported, "this kernel has no TUN devices"};
+  if (error != 0) return status_of(error, "making the TUN device " + wanted);
+  *name = request.ifr_name;
+  if (*offload) {
+    constexpr unsigned kOffloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
+    if (ioctl(fd.get(), TUNSETOFFLOAD, kOffloads) != 0)
+      return status_of(errno, "asking for offload");
+  }
+  return fd;
+}
+
+PacketOffload from_virtio(const VirtioHeader& header) {
+  PacketOffload out;
+  switch (header.gso_type & ~kGsoEcn) {
+    case kGsoTcp4:
+      out.segmentation = PacketOffload::Segmentation::tcp4;
+      break;
+    case kGsoTcp6:
+      out.segmentation = PacketOffload::Segmentation::tcp6;
+      break;
+    case kGsoUdp:
+      out.segmentation = PacketOffload::Segmentation::udp;
+      break;
+    default:
+      break;
+  }
+  out.header_size = header.hdr_len;
+  out.segment_size = header.gso_size;
+  out.partial_checksum = header.flags & kNeedsChecksum;
+  out.checksum_start = header.csum_start;
+  out.checksum_offset = header.csum_offset;
+  return out;
+}
+
+// False: it contradicts itself or the packet.
+bool to_virtio(const PacketOffload& offload, size_t size, VirtioHeader* out) {
+  *out = {};
+  if (offload.partial_checksum) {
+    if (size_t{offload.checksum_start} + offload.checksum_offset + 2 > size) return false;
+    out->flags = kNeedsChecksum;
+    out->csum_start = offload.checksum_start;
+    out->csum_offset = offload.checksum_offset;
+  }
+  using Segmentation = PacketOffload::Segmentation;
+  if (offload.segmentation == Segmentation::none) return true;
+  if (!offload.partial_checksum || offload.segment_size == 0 || offload.header_size < 28 ||
+      offload.header_size > size)
+    return false;
+  out->gso_type = offload.segmentation == Segmentation::tcp4   ? kGsoTcp4
+                  : offload.segmentation == Segmentation::tcp6 ? kGsoTcp6
+                                                               : kGsoUdp;
+  out->hdr_len = offload.header_size;
+  out->gso_size = offload.segment_size;
+  return true;
+}
+
+bool is_ip(net::Bytes packet) {
+  if (packet.size() < 20) return false;
+  const int version = packet[0] >> 4;
+  return version == 4 ? (packet[0] & 15) >= 5 : version == 6 && packet.size() >= 40;
+}
+
+bool is_plain(const PacketOffload& offload) {
+  return offload.segmentation == PacketOffload::Segmentation::none && !offload.partial_checksum;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<net::TunDevice>> TunImpl::open(LinuxHost& host,
+                                                      const net::TunOptions& options) {
+  if (options.name.empty() || options.name.find_first_of("/ %:") != std::string::npos)
+    return {Error::invalid, "a TUN device needs a name without '/', ' ', '%' and ':'"};
+  if (options.mtu < kLeastMtu || options.mtu > 65535)
+    return {Error::invalid, "an MTU is between 68 and 65535 bytes"};
+  for (const auto* list : {&options.addresses, &options.routes})
+    for (const net::Prefix& prefix : *list)
+      if (prefix.ip.is_none() || (prefix.ip.is_v6() && options.mtu < 1280))
+        return {Error::invalid, "IPv6 on a TUN device needs an MTU of 1280 bytes or more"};
+  bool offload = options.offload;
+  std::string name;
+  auto device = open_device(host.netns(), options.name, &offload, &name);
+  if (!device) return device.status();
+  auto interfaces = Interfaces::open(host.netns());
+  if (!interfaces) return interfaces.status();
+  Status status = interfaces->up(name, options.mtu, true);
+  for (size_t i = 0; status.ok() && i < options.addresses.size(); ++i)
+    status = interfaces->add_address(name, options.addresses[i]);
+  for (size_t i = 0; status.ok() && i < options.routes.size(); ++i) {
+    status = interfaces->add_route(options.routes[i], name);
+    if (status.error == Error::in_use) status = {};  // an address brought its subnet's route along
+  }
+  if (!status.ok()) return status;
+  return std::unique_ptr<net::TunDevice>(
+      std::make_unique<TunImpl>(host, std::move(*device), name, offload));
+}
+
+TunImpl::TunImpl(LinuxHost& host, Fd fd, std::string name, bool offload)
+    : fd_(std::move(fd)), name_(std::move(name)), offload_(offload) {
+  watch(&host.loop(), fd_.get());
+}
+
+net::IoResult TunImpl::read(boost::span<net::PacketIn> batch) {
+  net::IoResult result;
+  armed_ = true;
+  for (net::PacketIn& in : batch) {
+    VirtioHeader header{};
+    const iovec parts[2] = {{&header, sizeof header}, {in.buffer.data(), in.buffer.size()}};
+    ssize_t size;
+    do size = readv(fd_.get(), offload_ ? parts : parts + 1, offload_ ? 2 : 1);
+    while (size < 0 && errno == EINTR);
+    if (size < 0) {
+      maybe_readable_ = surely_readable_ = false;
+      if (result.count == 0) result.error = error_of(errno);
+      return result;
+    }
+    in.size = static_cast<size_t>(size) - (offload_ ? sizeof header : 0);
+    in.offload = offload_ ? from_virtio(header) : PacketOffload{};
+    ++result.count;
+  }
+  surely_readable_ = false;
+  schedule();
+  return result;
+}
+
+net::IoResult TunImpl::write(boost::span<const net::PacketOut> batch) {
+  net::IoResult result;
+  for (const net::PacketOut& out : batch) {
+    VirtioHeader header{};
+    const bool sense =
+        is_ip(out.data) &&
+        (offload_ ? to_virtio(out.offload, out.data.size(), &header) : is_plain(out.offload));
+    if (!sense) {
+      result.error = Error::invalid;
+      return result;
+    }
+    const iovec parts[2] = {{&header, sizeof header},
+                            {const_cast<uint8_t*>(out.data.data()), out.data.size()}};
+    ssize_t size;
+    do size = writev(fd_.get(), offload_ ? parts : parts + 1, offload_ ? 2 : 1);
+    while (size < 0 && errno == EINTR);
+    if (size < 0) {
+      result.error = error_of(errno);
+      if (result.error == Error::would_block) maybe_writable_ = false;
+      return result;
+    }
+    ++result.count;
+  }
+  return result;
+}
+
+void TunImpl::on_readable(std::function<void()> callback) {
+  set(readable_, std::move(callback));
+  armed_ = maybe_readable_ = true;
+  schedule();
+}
+
+void TunImpl::on_writable(std::function<void()> callback) {
+  set(writable_, std::move(callback));
+  schedule();
+}
+
+void TunImpl::turn() {
+  if (writable_ && is_writable() && !run(writable_, false)) return;
+  if (!armed_ || !readable_ || !is_readable()) return;
+  armed_ = false;
+  run(readable_, true);
+}
+
+}  // namespace culvert::linux_host

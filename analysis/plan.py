@@ -71,10 +71,22 @@ def voice_name(name):
     return VOICES.get(name, str(name))
 
 
+def value_of(run, name):
+    """Value of a column or parameter in this run, None if it has none.
+
+    A column may be a bundle of parameters under one label (`pair`, `disturbance`): then the label.
+    """
+    parameters = run.get("parameters", {})
+    label = run.get("labels", {}).get(name)
+    value = parameters.get(name, run.get(name))
+    if label is None or (value is not None and not isinstance(value, str)):
+        return value if value is not None else label
+    return label
+
+
 def cell_values(plan, run):
     """Values of the plan's columns in this run, in their order; a column it lacks gives None."""
-    parameters = run.get("parameters", {})
-    return [parameters.get(c, run.get(c)) for c in columns(plan)]
+    return [value_of(run, c) for c in columns(plan)]
 
 
 def compared_columns(plan):
@@ -87,7 +99,7 @@ def pair_columns(plan):
     names = compared_columns(plan)
     for first in names:
         if first.endswith("_a") and first[:-2] + "_b" in names:
-            values = [run.get("parameters", {}).get(first) for run in plan["runs"]]
+            values = [value_of(run, first) for run in plan["runs"]]
             if any(isinstance(v, str) for v in values):
                 return first, first[:-2] + "_b"
     return None

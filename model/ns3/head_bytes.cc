@@ -1,7 +1,8 @@
 #include "model/ns3/head_bytes.h"
 
 #include <algorithm>
-#include <cstring>
+
+#include "ns3/node.h"
 
 namespace culvert::ns3_world {
 namespace {
@@ -139,6 +140,20 @@ ns3::Ipv6Header parse_ipv6_header(net::Bytes packet) {
   header.SetSource(ns3::Ipv6Address(const_cast<uint8_t*>(at + 8)));
   header.SetDestination(ns3::Ipv6Address(const_cast<uint8_t*>(at + 24)));
   return header;
+}
+
+void store_whole(ns3::Ipv4Header& header, ns3::Packet& packet, net::Bytes bytes) {
+  const bool checksum = ns3::Node::ChecksumEnabled();
+  header = parse_ipv4_header(bytes);
+  if (checksum) header.EnableChecksum();
+  packet.RemoveAtStart(packet.GetSize());
+  packet.AddHeader(RawHeader(bytes.subspan(kIpv4Size)));
+}
+
+void store_whole(ns3::Ipv6Header& header, ns3::Packet& packet, net::Bytes bytes) {
+  header = parse_ipv6_header(bytes);
+  packet.RemoveAtStart(packet.GetSize());
+  packet.AddHeader(RawHeader(bytes.subspan(kIpv6Size)));
 }
 
 }  // namespace culvert::ns3_world

@@ -63,6 +63,10 @@ class HeadBytes {
 // The checksum of RFC 1071 over `bytes`, as it goes into the header.
 uint16_t internet_checksum(net::Bytes bytes);
 
+// Makes `header` and `packet` what the wire bytes of a whole IP packet say; tags stay.
+void store_whole(ns3::Ipv4Header& header, ns3::Packet& packet, net::Bytes bytes);
+void store_whole(ns3::Ipv6Header& header, ns3::Packet& packet, net::Bytes bytes);
+
 // Copies: the IPv4 header that the wire bytes say. Options are dropped, as ns-3 has none.
 ns3::Ipv4Header parse_ipv4_header(net::Bytes packet);
 ns3::Ipv6Header parse_ipv6_header(net::Bytes packet);

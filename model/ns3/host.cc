@@ -6,11 +6,13 @@
 
 #include "model/ns3/convert.h"
 #include "model/ns3/datagram.h"
+#include "model/ns3/hook.h"
 #include "model/ns3/ip_output.h"
 #include "model/ns3/loop.h"
 #include "model/ns3/ports.h"
 #include "model/ns3/stream.h"
 #include "model/ns3/tcp_layer.h"
+#include "model/ns3/tun.h"
 #include "model/ns3/udp_layer.h"
 #include "ns3/boolean.h"
 #include "ns3/config.h"
@@ -60,7 +62,9 @@ struct Ns3Host::Parts {
         udp(ns3::CreateObject<UdpLayer>()),
         udp_ports(net::derive_seed(options.seed, options.name + "/udp-ports")),
         tcp(ns3::CreateObject<TcpLayer>()),
-        tcp_ports(net::derive_seed(options.seed, options.name + "/tcp-ports")) {
+        tcp_ports(net::derive_seed(options.seed, options.name + "/tcp-ports")),
+        tuns(output),
+        hooks(ns3_node) {
     udp->attach(output);
     tcp->attach(output, net::derive_seed(options.seed, options.name + "/tcp-sequences"),
                 options.tcp_buffer);
@@ -85,6 +89,8 @@ struct Ns3Host::Parts {
   Ports udp_ports;
   ns3::Ptr<TcpLayer> tcp;
   Ports tcp_ports;
+  TunPool tuns;
+  HookChain hooks;
 };
 
 net::Result<net::Endpoint> Ns3Host::Parts::bind(Ports& ports, net::Endpoint local, bool share,
@@ -181,16 +187,27 @@ net::Result<std::unique_ptr<net::Dial>> Ns3Host::dial(const net::DialOptions& op
                                                               std::move(refusal), std::move(done)));
 }
 
-net::Result<std::unique_ptr<net::TunDevice>> Ns3Host::open_tun(const net::TunOptions&) {
-  return {net::Error::unsupported, "not built yet"};
+net::Result<std::unique_ptr<net::TunDevice>> Ns3Host::open_tun(const net::TunOptions& options) {
+  const net::Status sense = TunPool::check(options);
+  if (!sense.ok()) return sense;
+  return std::unique_ptr<net::TunDevice>(
+      std::make_unique<Ns3Tun>(parts_->loop, parts_->tuns, parts_->tuns.open(options)));
 }
-net::Result<std::unique_ptr<net::PacketHook>> Ns3Host::add_hook(const net::Selector&,
-                                                                net::HookFunction) {
-  return {net::Error::unsupported, "not built yet"};
+
+net::Result<std::unique_ptr<net::PacketHook>> Ns3Host::add_hook(const net::Selector& selector,
+                                                                net::HookFunction function) {
+  const net::Status sense = check(selector);
+  if (!sense.ok()) return sense;
+  return std::unique_ptr<net::PacketHook>(
+      std::make_unique<Ns3Hook>(parts_->hooks, parts_->hooks.add(selector, std::move(function))));
 }
-net::Result<std::unique_ptr<net::FlowTable>> Ns3Host::open_flow_table(size_t) {
-  return {net::Error::unsupported, "not built yet"};
+
+net::Result<std::unique_ptr<net::FlowTable>> Ns3Host::open_flow_table(size_t limit) {
+  const uint64_t seed = net::derive_seed(parts_->options.seed, parts_->options.name + "/flows");
+  return std::unique_ptr<net::FlowTable>(
+      std::make_unique<Ns3FlowTable>(parts_->node, parts_->loop, limit, seed));
 }
+
 net::Result<std::unique_ptr<net::Store>> Ns3Host::open_store(const std::string&) {
   return {net::Error::unsupported, "stores come with the broker"};
 }
@@ -212,7 +229,8 @@ std::vector<net::InterfaceAddress> Ns3Host::interfaces() const {
   const auto add = [&](ns3::Ptr<ns3::NetDevice> device, const net::IpAddress& ip, uint8_t length) {
     net::InterfaceAddress entry;
     const bool loopback = ns3::DynamicCast<ns3::LoopbackNetDevice>(device) != nullptr;
-    entry.interface = ns3::Names::FindName(device);
+    entry.interface = parts_->tuns.name_of(*device);
+    if (entry.interface.empty()) entry.interface = ns3::Names::FindName(device);
     if (entry.interface.empty())
       entry.interface = loopback ? "lo" : "if" + std::to_string(device->GetIfIndex());
     entry.address = {ip, length};

@@ -98,7 +98,7 @@ bool PacketTapRouting::run_arrival(ns3::Ipv4Header& header, ns3::Ptr<ns3::Packet
     if (entries_[i].handler && entries_[i].stage > after)
       fate = entries_[i].handler->on_arrival(header, packet, device);
   if (--walking_ == 0) sweep();
-  return fate == Fate::next;
+  return fate != Fate::consume;
 }
 
 bool PacketTapRouting::RouteInput(ns3::Ptr<const ns3::Packet> packet, const ns3::Ipv4Header& header,
@@ -143,7 +143,7 @@ void PacketTapRouting::forward(ns3::Ptr<ns3::Ipv4Route> route, ns3::Ptr<const ns
     if (entries_[i].handler && entries_[i].handler->wants_forward())
       fate = entries_[i].handler->on_forward(edited, copy, route);
   if (--walking_ == 0) sweep();
-  if (fate == Fate::next) real_forward_(route, copy, edited);
+  if (fate != Fate::consume) real_forward_(route, copy, edited);
 }
 
 bool PacketTapRouting::send(ns3::Ptr<ns3::Packet> packet, const ns3::Ipv4Header& header) {

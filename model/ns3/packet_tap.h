@@ -20,6 +20,7 @@ class PacketTapRouting : public ns3::Ipv4RoutingProtocol {
   enum class Fate : uint8_t {
     next,     // on to the next handler and then to the node's own routing, as it is now
     consume,  // the node never sees it
+    accept,   // on to the node's own routing, past the other handlers
   };
 
   // Destroying a handler takes it off the tap; it may do so from its own call.

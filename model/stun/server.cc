@@ -124,16 +124,17 @@ Answer Server::answer_request(const Message& request, SocketIndex arrived_on,
     answer.data = builder.take();
     return answer;
   }
-  // A client that sends nothing but a header gets what RFC 8489 and 5780 demand, 56 bytes for 20.
-  // The rest comes when the request was long enough to pay for it.
+  // A client that sends nothing but a header gets what RFC 8489 and 5780 demand, MAPPED-ADDRESS
+  // included, which shows a gateway that rewrites addresses in payloads. The rest comes when the
+  // request was long enough to pay for it.
   const size_t tail = request.fingerprinted() ? 8 : 0;
   const auto affordable = [&](size_t size) {
     return builder.size() + 4 + wire::padded(size) + tail <= request_size;
   };
   const size_t address_size = from.ip.is_v6() ? 20 : 8;
   builder.xor_address(Type::xor_mapped_address, from);
+  if (whole || affordable(address_size)) builder.address(Type::mapped_address, from);
   if (whole) builder.address(Type::response_origin, origin).address(Type::other_address, other);
-  if (affordable(address_size)) builder.address(Type::mapped_address, from);
   if (affordable(options_.software.size())) builder.text(Type::software, options_.software);
   if (request.has(Type::padding) && request_size > builder.size() + tail + 4)
     builder.padding((request_size - builder.size() - tail - 4) & ~size_t{3});

@@ -2,6 +2,10 @@
 // behaviour discovery on two addresses times two ports, RFC 3489 for old clients. Sans I/O: whoever
 // owns the four sockets (stun-server, the mediation server) hands datagrams in and sends the
 // answer. Stands on model/stun/message.h.
+// Amplification: to a request of a mere header, 48 bytes on IPv4's wire, 96 at most go back, and 84
+// to a classic one's 56; a request of 96 bytes of STUN or more gets no more bytes than it has.
+// A response's PADDING fills up to the request's size and no further, where RFC 5780 section 6.1
+// would send a whole MTU.
 #pragma once
 
 #include <array>

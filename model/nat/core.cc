@@ -60,53 +60,6 @@ uint32_t Core::session_in(int64_t now, const Key& key) const {
   return table_.sessions()[i].flags & kPoison ? kNoRecord : i;
 }
 
-Decision Core::outbound(int64_t now, const Flow& flow) {
-  const uint32_t i = table_.find_out(flow.key);
-  if (i != kNoRecord) {
-    const Session& s = table_.sessions()[i];
-    if (s.expires > now) {
-      if (!(s.flags & kSentOut)) mark_sent(i);
-      touch(now, i, true, flow.tcp_flags, false);
-      return {Reason::none, false, s.mapping, i, s.external()};
-    }
-    table_.end_session(i, Reason::expired);
-  }
-  return outbound_new(now, flow);
-}
-
-Decision Core::inbound(int64_t now, const Flow& flow) {
-  const uint32_t i = table_.find_in(flow.key);
-  if (i != kNoRecord) {
-    const Session& s = table_.sessions()[i];
-    if (s.expires > now && !(s.flags & kPoison)) {
-      touch(now, i, false, flow.tcp_flags, false);
-      return {Reason::none, false, s.mapping, i, s.internal()};
-    }
-    if (s.expires <= now) table_.end_session(i, Reason::expired);
-  }
-  return inbound_new(now, flow);
-}
-
-// Sets when the session expires, if this packet prolongs it or changes its state.
-void Core::touch(int64_t now, uint32_t i, bool outbound, uint8_t tcp_flags, bool fresh) {
-  Session& s = table_.sessions()[i];
-  s.flags |= outbound ? kSentOut : kSeenIn;
-  bool set = fresh || refreshes(refresh_of(config_, s.tag), outbound);
-  if ((s.tag & ~kTagV6) == CV_TCP) {
-    const TcpState before = tcp_state(s.tcp);
-    s.tcp = tcp_after(s.tcp, outbound, tcp_flags);
-    set = set || tcp_state(s.tcp) != before;
-  }
-  if (!set) return;
-  int64_t expires = now + timeout_of(config_, s).count();
-  if (config_.timeouts.lifetime.count() > 0)
-    expires =
-        std::min(expires, table_.mappings()[s.mapping].created + config_.timeouts.lifetime.count());
-  const bool earlier = expires < s.expires;
-  s.expires = expires;
-  if (earlier && !fresh) table_.expires_earlier(i);
-}
-
 // The inside host sends to this remote for the first time: the filter opens.
 void Core::mark_sent(uint32_t i) {
   Session& s = table_.sessions()[i];

@@ -3,6 +3,7 @@
 // an argument, in nanoseconds. nat.h wraps it for packets.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <vector>
@@ -10,6 +11,8 @@
 #include "model/nat/config.h"
 #include "model/nat/port_allocator.h"
 #include "model/nat/table.h"
+#include "model/nat/tcp_state.h"
+#include "model/nat/timeouts.h"
 #include "model/net/random.h"
 
 namespace culvert::nat {
@@ -92,5 +95,54 @@ class Core {
   PortAllocator allocator_;
   Table table_;
 };
+
+// What every packet of a known session takes.
+
+// Sets when the session expires, if this packet prolongs it or changes its state.
+inline void Core::touch(int64_t now, uint32_t i, bool outbound, uint8_t tcp_flags, bool fresh) {
+  Session& s = table_.sessions()[i];
+  s.flags |= outbound ? kSentOut : kSeenIn;
+  bool set = fresh || refreshes(refresh_of(config_, s.tag), outbound);
+  if ((s.tag & ~kTagV6) == CV_TCP) {
+    const TcpState before = tcp_state(s.tcp);
+    s.tcp = tcp_after(s.tcp, outbound, tcp_flags);
+    set = set || tcp_state(s.tcp) != before;
+  }
+  if (!set) return;
+  int64_t expires = now + timeout_of(config_, s).count();
+  if (config_.timeouts.lifetime.count() > 0)
+    expires =
+        std::min(expires, table_.mappings()[s.mapping].created + config_.timeouts.lifetime.count());
+  const bool earlier = expires < s.expires;
+  s.expires = expires;
+  if (earlier && !fresh) table_.expires_earlier(i);
+}
+
+inline Decision Core::outbound(int64_t now, const Flow& flow) {
+  const uint32_t i = table_.find_out(flow.key);
+  if (i != kNoRecord) {
+    const Session& s = table_.sessions()[i];
+    if (s.expires > now) {
+      if (!(s.flags & kSentOut)) mark_sent(i);
+      touch(now, i, true, flow.tcp_flags, false);
+      return {Reason::none, false, s.mapping, i, s.external()};
+    }
+    table_.end_session(i, Reason::expired);
+  }
+  return outbound_new(now, flow);
+}
+
+inline Decision Core::inbound(int64_t now, const Flow& flow) {
+  const uint32_t i = table_.find_in(flow.key);
+  if (i != kNoRecord) {
+    const Session& s = table_.sessions()[i];
+    if (s.expires > now && !(s.flags & kPoison)) {
+      touch(now, i, false, flow.tcp_flags, false);
+      return {Reason::none, false, s.mapping, i, s.internal()};
+    }
+    if (s.expires <= now) table_.end_session(i, Reason::expired);
+  }
+  return inbound_new(now, flow);
+}
 
 }  // namespace culvert::nat

@@ -168,20 +168,19 @@ Outcome Nat::inbound(Time now, net::MutableBytes packet, size_t total_length) {
   return impl_->run(now.count(), packet, total_length, Side::outside);
 }
 
-void Nat::prefetch(net::Bytes packet, Side arrived) const {
-  cv_packet parsed;
-  const uint8_t* const p = packet.data();
-  if (cv_parse(p, p + packet.size(), &parsed) != CV_OK || parsed.version != 4) return;
-  if (!(parsed.flags & CV_PORTS) || impl_->config_.kind == Kind::open) return;
-  const bool echo = parsed.protocol == CV_ICMP, out = arrived == Side::inside;
-  const Point source{cv_swap32(cv_load32(p + 12)), parsed.source_port};
-  const Point destination{cv_swap32(cv_load32(p + 16)), parsed.destination_port};
-  Key key{out ? source : destination, out ? destination : source, parsed.protocol};
-  if (echo) key.far.port = 0;
-  if (out)
-    impl_->core_.table().prefetch_out(key);
-  else
-    impl_->core_.table().prefetch_in(key);
+void Nat::process(Time now, boost::span<Item> items) {
+  constexpr size_t kAhead = 16;  // ours, measured: as many misses as a core keeps in flight
+  for (size_t first = 0; first < items.size(); first += kAhead) {
+    const auto group = items.subspan(first, std::min(kAhead, items.size() - first));
+    uint32_t hashes[kAhead];
+    const Table& table = impl_->core_.table();
+    for (size_t i = 0; i < group.size(); ++i)
+      hashes[i] = impl_->ask_for_index(group[i].packet, group[i].arrived);
+    for (size_t i = 0; i < group.size(); ++i)
+      table.prefetch_session(hashes[i], group[i].arrived == Side::inside);
+    for (Item& item : group)
+      item.outcome = impl_->run(now.count(), item.packet, item.total_length, item.arrived);
+  }
 }
 
 bool Nat::has_emitted() const { return !impl_->emitted_.empty(); }

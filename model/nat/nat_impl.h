@@ -21,6 +21,7 @@ class Nat::Impl {
   void emit(net::Buffer packet, Side to);
   void answer_held(int64_t now);
   void forget_packets();
+  uint32_t ask_for_index(net::Bytes packet, Side arrived) const;
 
   net::Endpoint endpoint_of(Point point, uint8_t tag) const;
   MappingInfo info(uint32_t mapping) const;
@@ -78,5 +79,21 @@ struct Nat::Impl::Packet {
   uint32_t v4_source() const { return cv_swap32(cv_load32(data() + 12)); }
   uint32_t v4_destination() const { return cv_swap32(cv_load32(data() + 16)); }
 };
+
+// Only a hint: whatever is odd about the packet shows later. Inlined by force here and below it,
+// because GCC takes a function that only prefetches for one without effect and drops the call.
+__attribute__((always_inline)) inline uint32_t Nat::Impl::ask_for_index(net::Bytes packet,
+                                                                        Side arrived) const {
+  const uint8_t* const p = packet.data();
+  if (packet.size() < 28 || p[0] != 0x45) return 0;
+  const bool out = arrived == Side::inside;
+  const Point source{cv_swap32(cv_load32(p + 12)), cv_swap16(cv_load16(p + 20))};
+  const Point destination{cv_swap32(cv_load32(p + 16)), cv_swap16(cv_load16(p + 22))};
+  const Key key{out ? source : destination, out ? destination : source, p[9]};
+  const Table& table = core_.table();
+  const uint32_t hash = table.hash(key);
+  table.prefetch_index(hash, out);
+  return hash;
+}
 
 }  // namespace culvert::nat

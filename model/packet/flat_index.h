@@ -71,7 +71,9 @@ class FlatIndex {
     }
     slots_[i].record = by;
   }
-  void prefetch(uint32_t hash) const { __builtin_prefetch(&slots_[hash & mask_]); }
+  __attribute__((always_inline)) void prefetch(uint32_t hash) const {
+    __builtin_prefetch(&slots_[hash & mask_]);
+  }
   void clear() {
     slots_.assign(kSmallest, Slot{});
     slots_.shrink_to_fit();

@@ -1,0 +1,1 @@
+"""Executes plans on Linux: networks of namespaces, emulated links, NATs and daemons."""

@@ -1,0 +1,139 @@
+"""Rows: one per run, from the plan and the logs; writes results.csv and summary.json.
+
+The columns are described in docs/reference/measures.md. A run that failed or left no log has a row
+without measures, and `why` says so.
+"""
+
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+import json
+import os
+
+import pandas as pd
+
+from analysis import bounds, events, measures, summary
+from analysis import plan as plans
+
+# What the extra columns read besides the measures.
+EXTRA_EVENTS = {"punch.connect_requested", "punch.result", "punch.planned", "punch.probe_sent",
+                "nat.dropped", "nat.config", "link.lost"}
+EXTRAS = ["reason", "detail", "probes", "nat_drops", "lost"]
+TAIL = ["id", "cell", "engine", "voice", "why", "end_detail", "initiator", "bound_ms", "bound_rule"]
+# Below this many runs starting worker processes costs more than it saves (ours: measured).
+PARALLEL_FROM = 400
+
+
+def rows_from(plan, out_dir, write=True):
+    """DataFrame with a row per run of the plan, from `out_dir`/logs; AnalysisError on bad input.
+
+    Writes `out_dir`/results.csv and summary.json unless told not to. The warnings of the logs are in
+    `frame.attrs["warnings"]`, the summary in `frame.attrs["summary"]`.
+    """
+    plan = plans.load_plan(plan)
+    measures.check_measures(plan.get("measures", []))
+    out_dir = Path(out_dir)
+    rows, warnings = _all_rows(plan, out_dir)
+    frame = pd.DataFrame(rows, columns=_header(plan, rows), dtype=object)
+    result = summary.summarise(plan, frame)
+    result["warnings"] = warnings[:200]
+    frame.attrs["warnings"] = warnings
+    frame.attrs["summary"] = result
+    if write:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        _replace(out_dir / "results.csv", _csv(frame))
+        _replace(out_dir / "summary.json", json.dumps(result, indent=1, allow_nan=False) + "\n")
+    return frame
+
+
+def _all_rows(plan, out_dir):
+    runs = plan["runs"]
+    if len(runs) < PARALLEL_FROM or (os.cpu_count() or 1) < 2:
+        return _rows(plan, runs, out_dir)
+    # Only what the workers need travels to them, in two halves each so that both stay busy.
+    slim = {k: v for k, v in plan.items() if k != "runs"}
+    step = max(1, len(runs) // (2 * os.cpu_count()) + 1)
+    parts = [runs[i:i + step] for i in range(0, len(runs), step)]
+    rows, warnings = [], []
+    with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
+        for part_rows, part_warnings in pool.map(_rows, [slim] * len(parts), parts,
+                                                 [out_dir] * len(parts)):
+            rows += part_rows
+            warnings += part_warnings
+    return rows, warnings
+
+
+def _rows(plan, runs, out_dir):
+    names = measures.needed_events(plan.get("measures", [])) | EXTRA_EVENTS
+    rows, warnings = [], []
+    for run in runs:
+        log = events.scan_log(plans.log_path(out_dir, run), names)
+        warnings += log.warnings
+        rows.append(run_row(plan, run, log))
+    return rows, warnings
+
+
+def run_row(plan, run, log):
+    """The row of one run as a dict."""
+    row = {"world": run["world"]}
+    row.update(zip(plans.columns(plan), plans.cell_values(plan, run)))
+    row["seed"] = run.get("seed")
+    end = log.end()
+    why = "missing" if log.missing else "unfinished" if end is None else str(end.get("why"))
+    if why in ("until", "budget"):
+        row.update(measures.evaluate(plan.get("measures", []), run, log))
+        _extras(row, run, log)
+    else:
+        row.update({name: None for name in plans.measure_names(plan)})
+    engines = sorted({plans.nat_engine(n) for n in run.get("nodes", []) if n.get("kind") == "nat"})
+    row.update(id=run["id"], cell=run.get("cell"), engine="+".join(engines),
+               voice=plans.voice(run), why=why, end_detail=(end or {}).get("detail"))
+    for name, value in run.get("parameters", {}).items():
+        if name not in row and not isinstance(value, (dict, list)):
+            row[name] = value
+    return row
+
+
+def _extras(row, run, log):
+    results = log.named("punch.result")
+    requests = log.named("punch.connect_requested")
+    for name in ("reason", "detail"):
+        if results and name not in row:
+            row[name] = next((e.get(name) for e in results if e.get(name)), "")
+    row.setdefault("probes", len(log.named("punch.probe_sent")))
+    row.setdefault("nat_drops", len(log.named("nat.dropped")))
+    row.setdefault("lost", len(log.named("link.lost")))
+    if requests:
+        row["initiator"] = requests[0]["node"]
+    found = bounds.run_bound(run, log)
+    if found:
+        row["bound_ms"], row["bound_rule"] = round(found.ms, 6), found.rule
+
+
+def _header(plan, rows):
+    """Columns in their order: the fixed ones always, so that an empty result has the same shape."""
+    head = ["world"] + plans.columns(plan) + ["seed"] + plans.measure_names(plan)
+    head = list(dict.fromkeys(head + EXTRAS + TAIL))
+    others = {name: None for row in rows for name in row if name not in head}
+    return head + sorted(others)
+
+
+def _csv(frame):
+    shown = frame.copy()
+    for name in shown.columns:
+        shown[name] = [_cell(v) for v in shown[name]]
+    return shown.to_csv(index=False)
+
+
+def _cell(value):
+    if value is None or (isinstance(value, float) and value != value):
+        return ""
+    if isinstance(value, (dict, list)):
+        return json.dumps(value)
+    return plans.plain(value) if isinstance(value, bool) else value
+
+
+def _replace(path, text):
+    """Writes beside and renames, so that nobody ever reads half a file."""
+    beside = path.with_name(path.name + ".new")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)

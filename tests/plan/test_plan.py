@@ -118,7 +118,7 @@ def test_set_fixes_an_axis_or_opens_one(house):
      "topologies/t.toml:5: "),
     ("unknown node", TOPOLOGY.replace('["s", "core"]', '["s", "croe"]'), SCENARIO, [],
      "there is no node 'croe'; did you mean 'core'?"),
-    ("unknown service", TOPOLOGY.replace("stun-server", "stun-sever"), SCENARIO, [], "t.toml:23: "),
+    ("unknown service", TOPOLOGY.replace("stun-server", "stun-sever"), SCENARIO, [], "t.toml:24: "),
     ("not TOML", TOPOLOGY + "[[[", SCENARIO, [], "not TOML"),
     ("unknown parameter", TOPOLOGY, SCENARIO.replace("d = { uniform", "e = { uniform"), [],
      "scenarios/q.toml:8: there is no parameter 'e'"),

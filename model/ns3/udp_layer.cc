@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "model/ns3/convert.h"
+#include "model/ns3/head_bytes.h"
+#include "model/ns3/port_unreachable.h"
 #include "ns3/ipv4-interface.h"
 #include "ns3/ipv6-interface.h"
 #include "ns3/simulator.h"
@@ -172,7 +174,14 @@ ns3::IpL4Protocol::RxStatus UdpLayer::Receive(ns3::Ptr<ns3::Packet> packet,
                header.GetTtl(), header.GetTos(), index);
   if (found == Found::delivered && !header.GetDestination().IsMulticast()) return RX_OK;
   if (found == Found::malformed) return RX_CSUM_FAILED;
-  return former_v4_ ? former_v4_->Receive(packet, header, interface) : RX_ENDPOINT_UNREACH;
+  HeadBytes head(header, *packet);
+  const RxStatus status =
+      former_v4_ ? former_v4_->Receive(packet, header, interface) : RX_ENDPOINT_UNREACH;
+  if (status != RX_ENDPOINT_UNREACH || !output_->is_local(from_ns3(header.GetDestination())))
+    return status;
+  send_port_unreachable(*output_, head, from_ns3(header.GetSource()),
+                        from_ns3(header.GetDestination()));
+  return RX_OK;  // or ns-3 would say it again, from another address
 }
 
 ns3::IpL4Protocol::RxStatus UdpLayer::Receive(ns3::Ptr<ns3::Packet> packet,
@@ -184,7 +193,14 @@ ns3::IpL4Protocol::RxStatus UdpLayer::Receive(ns3::Ptr<ns3::Packet> packet,
                header.GetHopLimit(), header.GetTrafficClass(), index);
   if (found == Found::delivered && !header.GetDestination().IsMulticast()) return RX_OK;
   if (found == Found::malformed) return RX_CSUM_FAILED;
-  return former_v6_ ? former_v6_->Receive(packet, header, interface) : RX_ENDPOINT_UNREACH;
+  HeadBytes head(header, *packet);
+  const RxStatus status =
+      former_v6_ ? former_v6_->Receive(packet, header, interface) : RX_ENDPOINT_UNREACH;
+  if (status != RX_ENDPOINT_UNREACH || !output_->is_local(from_ns3(header.GetDestination())))
+    return status;
+  send_port_unreachable(*output_, head, from_ns3(header.GetSource()),
+                        from_ns3(header.GetDestination()));
+  return RX_OK;  // or ns-3 would say it again, from another address
 }
 
 bool UdpLayer::dispatch_icmp(const net::Endpoint& local, const net::IcmpEvent& event) {

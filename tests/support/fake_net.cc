@@ -175,7 +175,13 @@ void FakeNet::arrive(Node node, Link link, net::Buffer packet) {
   const bool is_public = std::find(outside.begin(), outside.end(), destination) != outside.end();
   if (mine && !(station.nat && is_public)) return;  // routers serve nothing
   if (packet[8] <= 1) return time_exceeded(node, packet, here);
-  if (station.nat) {
+  // From inside to another address inside nothing is translated.
+  const bool stays_inside =
+      !from_outside && station.nat && !is_public &&
+      std::any_of(station.routes.begin(), station.routes.end(),
+                  [&](const Route& route) { return route.address == destination; });
+  if (stays_inside && station.isolated) return;
+  if (station.nat && !stays_inside) {
     const nat::Outcome outcome =
         from_outside ? station.nat->inbound(now_, packet) : station.nat->outbound(now_, packet);
     flush_nat(node);

@@ -47,6 +47,9 @@ class FakeNet {
   void set_loss(Link link, double loss) { links_[link].loss = loss; }
   void set_delay(Link link, net::Duration delay) { links_[link].delay = delay; }
 
+  // Hosts below this NAT cannot reach each other's private addresses (a guest WLAN).
+  void isolate(Node nat) { nodes_[nat].isolated = true; }
+
   net::Host& at(Node node);
   nat::Nat& nat_at(Node node) { return *nodes_[node].nat; }
   void secret(const std::string& name, const std::string& content) { secrets_[name] = content; }
@@ -95,6 +98,7 @@ class FakeNet {
     std::vector<uint32_t> addresses;
     std::vector<Route> routes;  // exact addresses
     std::vector<Node> children;
+    bool isolated = false;
     long up = -1;  // link of the default route
     std::vector<uint32_t> public_addresses;
   };

@@ -124,25 +124,32 @@ bool Lab::get_ready() {
   return net.run_until([&] { return device_a->ready() && device_b->ready(); }, 60s);
 }
 
-Outcome Lab::punch(char initiator) {
+Outcome punch_between(FakeNet& net, punch::Puncher& initiator, const std::string& name_a,
+                      const std::string& name_b, const std::string& peer, net::Duration limit) {
   const size_t from_line = net.log().size();
   const net::Time requested = net.now();
-  if (initiator == 'a') {
-    device_a->connect("b");
-  } else {
-    device_b->connect("a");
-  }
+  initiator.connect(peer);
   size_t seen = from_line;
-  int results = 0;
+  bool done[2] = {false, false};
   net.run_until(
       [&] {
         for (; seen < net.log().size(); ++seen) {
-          results += net.log()[seen].find("\"event\":\"result\"") != std::string::npos;
+          const std::string& line = net.log()[seen];
+          if (line.find("\"event\":\"result\"") == std::string::npos) continue;
+          const std::string node = field(line, "node");
+          done[0] |= node == name_a;
+          done[1] |= node == name_b;
         }
-        return results >= 2;
+        return done[0] && done[1];
       },
-      options.budget + 5s);
-  return outcome_of(net, "a", "b", requested, from_line);
+      limit);
+  return outcome_of(net, name_a, name_b, requested, from_line);
+}
+
+Outcome Lab::punch(char initiator) {
+  const bool from_a = initiator == 'a';
+  return punch_between(net, from_a ? *device_a : *device_b, "a", "b", from_a ? "b" : "a",
+                       options.budget + 5s);
 }
 
 }  // namespace culvert::testing

@@ -21,8 +21,7 @@ struct LabOptions {
   std::string nat_a = "eim-apdf", nat_b = "eim-apdf";  // presets; "none": no NAT at all
   rendezvous::Technique technique = rendezvous::Technique::culvert;
   net::Duration lan_a = 1ms, up_a = 10ms, lan_b = 1ms, up_b = 10ms, server = 5ms;
-  net::Duration direct{0};  // > 0: a link of its own between the NATs is not there; unused
-  double loss = 0;          // on the links up
+  double loss = 0;  // on the links up
   net::Duration budget = 10s, keepalive = 15s, refresh = 15s;
 };
 
@@ -40,6 +39,10 @@ std::string field(const std::string& line, const std::string& name);
 // What nodes a and b logged as the first result since `from_line`.
 Outcome outcome_of(const FakeNet& net, const std::string& a, const std::string& b,
                    net::Time requested, size_t from_line = 0);
+
+// Runs until both have logged a result for what `initiator` is asked now.
+Outcome punch_between(FakeNet& net, punch::Puncher& initiator, const std::string& name_a,
+                      const std::string& name_b, const std::string& peer, net::Duration limit);
 
 class Lab {
  public:

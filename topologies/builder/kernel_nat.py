@@ -31,6 +31,8 @@ KINDS = {
     "port-restricted-cone": ("eim", "apdf", "random"),
     "symmetric": ("apdm", "apdf", "random"),
     "linux-masquerade": ("apdm", "apdf", "preserving"),
+    "linux-masquerade-input-accept": ("apdm", "apdf", "preserving"),
+    "linux-masquerade-random": ("apdm", "apdf", "random"),
     **{
         f"{mapping}-{filtering}": (mapping, filtering, "random")
         for mapping in ("eim", "adm", "apdm")
@@ -44,7 +46,7 @@ DIFFERENCES = {
     "*-eif, *-adf": "whoever gets in makes a conntrack entry of its own, which times out on its own;"
     " natbox keeps one timer for the mapping",
     "eim-apdf, adm-apdf": "a mapping ends for each remote by itself; natbox ends it as a whole",
-    "linux-masquerade": "the kernel looks for a free port by hashing, natbox draws one: another port"
+    "linux-masquerade*": "the kernel looks for a free port by hashing, natbox draws one: another port"
     " after poisoning, with the same effect",
     "hairpin": "with apdf the kernel's hairpin checks the address only, not the port",
     "rebind": "the kernel forgets its sessions too, natbox keeps them",
@@ -58,7 +60,7 @@ AXES = {
     "ports": ("random", "preserving"),
     "poisoning": ("yes", "no"),
     "hairpin": ("none", "internal", "external"),
-    "filter_state": ("per_mapping",),
+    "filter_state": ("mapping",),
     "binding": ("yes",),
     "unsolicited_tcp": ("drop", "rst", "icmp"),
     "unsolicited_udp": ("drop", "icmp"),
@@ -92,11 +94,11 @@ def behaviour(kind, settings):
     name, *changes = kind.split(",")
     if name not in KINDS:
         raise ValueError(f"the kernel's NAT cannot be '{name}'; it can be {', '.join(sorted(KINDS))}")
-    axes = {"kind": name, "poisoning": "yes" if name == "linux-masquerade" else "no",
+    axes = {"kind": name, "poisoning": "yes" if name == "linux-masquerade-input-accept" else "no",
             "hairpin": "none", "unsolicited_tcp": "drop", "unsolicited_udp": "drop"}
     if KINDS[name]:
         axes.update(zip(("mapping", "filtering", "ports"), KINDS[name]))
-    if name != "linux-masquerade":
+    if not name.startswith("linux-"):  # those have the kernel's own time-outs
         axes.update(udp_new=f"{DEFAULT_UDP_S}s", udp_stream=f"{DEFAULT_UDP_S}s")
     given = [change.partition("=")[::2] for change in changes] + list(settings.items())
     for axis, value in given:

@@ -12,6 +12,8 @@ from . import confine
 from .addressing import write_sysctls
 from .taps import open_tap
 
+Mininet.inited = True  # Mininet.init() would raise limits of the whole machine; we need none of that
+
 OWN_NAMESPACE = "/proc/self/ns/net"
 
 
@@ -105,8 +107,6 @@ def tap_interface(node, name, link):
 
 class PlanNetwork(Mininet):
     """The nodes and links of one run."""
-
-    inited = True  # Mininet.init() would raise limits of the whole machine; we need none of that
 
     def __init__(self, run, addressing, interactive=False):
         super().__init__(controller=None, link=WireLink, host=PlanNode, build=False)

@@ -10,7 +10,7 @@ find_package(Boost 1.81 REQUIRED COMPONENTS json)
 add_library(culvert_flags INTERFACE)
 target_compile_options(culvert_flags INTERFACE -Wall -Wextra -Werror -Wno-missing-field-initializers
   # GCC 12 at -O3 sees std::optional and small_vector uninitialised where they are not.
-  -Wno-maybe-uninitialized)
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
 target_include_directories(culvert_flags INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_definitions(culvert_flags INTERFACE BOOST_ALL_NO_LIB)
 

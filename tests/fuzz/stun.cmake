@@ -1,0 +1,1 @@
+culvert_fuzz(stun SOURCES stun_fuzz.cc LINK culvert_stun)

@@ -57,6 +57,7 @@ void TcpSocket::configure(const Config& config, std::function<void(TcpSocket&)> 
   m_recover = isn;
   m_highRxAckMark = isn;
   set_ttl(config.ttl);
+  m_txBuffer->SetRWndCallback(ns3::MakeCallback(&TcpSocket::usable_window, this));
   if (config.local.ip.is_v4()) {
     endpoint4_ = std::make_unique<ns3::Ipv4EndPoint>(to_ipv4(config.local.ip), config.local.port);
     endpoint4_->SetPeer(to_ipv4(config.remote.ip), config.remote.port);
@@ -200,6 +201,14 @@ uint32_t TcpSocket::SendDataPacket(SequenceNumber32 seq, uint32_t size, bool wit
   if (fin_wanted_ && !fin_sent_ && m_txBuffer->SizeFromSequence(m_tcb->m_highTxMark) == 0)
     ns3::Simulator::ScheduleNow([self = ns3::Ptr<TcpSocket>(this)] { self->try_fin(); });
   return sent;
+}
+
+// With exactly a window's worth sent and part of it selectively acknowledged, the base would send a
+// segment of nothing and crash: then there is no window.
+uint32_t TcpSocket::usable_window() const {
+  const uint32_t window = GetRWnd();
+  const auto sent = static_cast<uint32_t>(m_tcb->m_highTxMark.Get() - m_txBuffer->HeadSequence());
+  return window > 0 && window == sent ? window - 1 : window;
 }
 
 void TcpSocket::PersistTimeout() {

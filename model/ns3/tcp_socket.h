@@ -100,6 +100,7 @@ class TcpSocket : public ns3::TcpSocketBase {
   void check_end();
   void answer_with_reset(const ns3::TcpHeader& header);
   void release();
+  uint32_t usable_window() const;
 
   Config config_;
   std::function<void(TcpSocket&)> finished_;

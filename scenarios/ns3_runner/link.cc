@@ -58,7 +58,7 @@ bool Link::transmit(size_t index, ns3::Ptr<ns3::Packet> packet, ns3::Mac48Addres
   arrival = std::max(arrival, end.last_arrival);
   end.last_arrival = arrival;
   const ns3::Time wait = ns3::NanoSeconds(arrival) - ns3::Simulator::Now();
-  if (ends_.size() == 2) {
+  if (!lan) {
     ns3::Simulator::ScheduleWithContext(ends_[1 - index].device->node_->GetId(), wait,
                                         &LinkDevice::receive, ends_[1 - index].device, packet,
                                         end.device->address_, to, protocol);
@@ -91,9 +91,10 @@ ns3::Address LinkDevice::GetMulticast(ns3::Ipv6Address group) const {
   return ns3::Mac48Address::GetMulticast(group);
 }
 
-bool LinkDevice::IsPointToPoint() const { return link_ && link_->ends_.size() == 2; }
+bool LinkDevice::IsPointToPoint() const { return link_ && !link_->lan; }
 
 bool LinkDevice::Send(ns3::Ptr<ns3::Packet> packet, const ns3::Address& to, uint16_t protocol) {
+  if (link_->ends_.size() < 2) return false;  // nothing is plugged in at the other end
   // Without ARP ns-3 broadcasts on a cable; there is only one other end to mean.
   const auto mac = IsPointToPoint() ? link_->ends_[1 - end_].device->address_
                                     : ns3::Mac48Address::ConvertFrom(to);

@@ -31,6 +31,7 @@ class Link : public ns3::Channel {
   static ns3::TypeId GetTypeId();
 
   LinkOptions options;
+  bool lan = false;  // more than two ends; to be said before the first is attached
   bool cut = false;  // what is sent meanwhile is lost; what is under way still arrives
   // A packet was lost: its IP bytes, and why: "loss", "queue" or "cut".
   std::function<void(ns3::Ptr<const ns3::Packet>, const char* why)> on_lost;

@@ -100,6 +100,7 @@ net::Result<std::unique_ptr<Network>> Network::build(const RunPlan& plan, RunLog
 net::Status Network::add_links() {
   for (const LinkPlan& plan : plan_.links) {
     const auto link = ns3::CreateObject<Link>();
+    link->lan = plan.ends.size() > 2;
     link->options.delay = plan.delay;
     link->options.jitter = plan.jitter;
     link->options.loss = plan.loss;

@@ -79,8 +79,8 @@ Result<std::unique_ptr<net::DatagramSocket>> DatagramImpl::open(
 }
 
 DatagramImpl::DatagramImpl(LinuxHost& host, Fd fd, IpAddress::Family family)
-    : host_(host), fd_(std::move(fd)), family_(family), local_(local_of(fd_.get())) {
-  watch(&host.loop(), fd_.get());
+    : host_(host), family_(family), local_(local_of(fd.get())) {
+  watch(&host.loop(), std::move(fd));
 }
 
 net::IoResult DatagramImpl::send(boost::span<const DatagramOut> batch) {
@@ -107,7 +107,7 @@ net::IoResult DatagramImpl::send(boost::span<const DatagramOut> batch) {
     }
     int sent = 0;
     for (int attempt = 0; ready > 0; ++attempt) {
-      sent = sendmmsg(fd_.get(), messages, static_cast<unsigned>(ready), MSG_NOSIGNAL);
+      sent = sendmmsg(fd(), messages, static_cast<unsigned>(ready), MSG_NOSIGNAL);
       if (sent >= 0 || attempt >= 4 || !(may_be_about_another(errno) || errno == EINTR)) break;
     }
     if (sent > 0) result.count += static_cast<size_t>(sent);
@@ -131,7 +131,7 @@ Error DatagramImpl::send_one(const DatagramOut& out, uint16_t segment_size) {
   OutgoingMessage parts;
   parts.fill(&message, out, segment_size);
   for (int attempt = 0;; ++attempt) {
-    if (sendmsg(fd_.get(), &message, MSG_NOSIGNAL) >= 0) return Error::none;
+    if (sendmsg(fd(), &message, MSG_NOSIGNAL) >= 0) return Error::none;
     if (attempt >= 4 || !(may_be_about_another(errno) || errno == EINTR)) break;
   }
   return error_of(errno);
@@ -179,7 +179,7 @@ net::IoResult DatagramImpl::receive(boost::span<DatagramIn> batch) {
       parts[i].prepare(&messages[i].msg_hdr, batch[result.count + i].buffer);
     int got = -1;
     for (int attempt = 0; attempt < 16; ++attempt) {  // each ICMP error fails one call
-      got = recvmmsg(fd_.get(), messages, static_cast<unsigned>(want), MSG_DONTWAIT, nullptr);
+      got = recvmmsg(fd(), messages, static_cast<unsigned>(want), MSG_DONTWAIT, nullptr);
       if (got >= 0 || errno == EAGAIN) break;
     }
     for (int i = 0; i < got; ++i)
@@ -214,7 +214,7 @@ void DatagramImpl::on_icmp(std::function<void(const net::IcmpEvent&)> callback) 
 bool DatagramImpl::tell_icmp() {
   net::IcmpEvent event;
   for (int i = 0; i < kIcmpPerTurn; ++i) {
-    if (!next_queued_error(fd_.get(), &event)) {
+    if (!next_queued_error(fd(), &event)) {
       has_error_ = false;
       return true;
     }
@@ -238,12 +238,11 @@ Status DatagramImpl::set_dont_fragment(bool on) {
   bool done;
   if (v4()) {
     // Not "want": that sets DF on what fits, and then a router may not fragment either.
-    done =
-        set_option(fd_.get(), IPPROTO_IP, IP_MTU_DISCOVER, on ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT);
+    done = set_option(fd(), IPPROTO_IP, IP_MTU_DISCOVER, on ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT);
   } else {
-    done = set_option(fd_.get(), IPPROTO_IPV6, IPV6_MTU_DISCOVER,
+    done = set_option(fd(), IPPROTO_IPV6, IPV6_MTU_DISCOVER,
                       on ? IPV6_PMTUDISC_DO : IPV6_PMTUDISC_WANT) &&
-           set_option(fd_.get(), IPPROTO_IPV6, IPV6_DONTFRAG, on);
+           set_option(fd(), IPPROTO_IPV6, IPV6_DONTFRAG, on);
   }
   return done ? Status{} : status_of(errno, "setting don't-fragment");
 }
@@ -280,7 +279,7 @@ Status DatagramImpl::membership(int option, const IpAddress& group, const IpAddr
   const SockAddr address(net::Endpoint{group, 0});
   std::memcpy(&request.gr_group, address.get(), address.size);
   const int level = v4() ? IPPROTO_IP : IPPROTO_IPV6;
-  if (setsockopt(fd_.get(), level, option, &request, sizeof request) == 0) return {};
+  if (setsockopt(fd(), level, option, &request, sizeof request) == 0) return {};
   return status_of(errno,
                    (option == MCAST_JOIN_GROUP ? "joining " : "leaving ") + group.to_string());
 }
@@ -300,7 +299,7 @@ Status DatagramImpl::set_multicast(const IpAddress& interface, uint8_t ttl, bool
     if (index == 0)
       return {Error::not_available, interface.to_string() + " is no address of this host"};
   }
-  const int fd = fd_.get();
+  const int fd = this->fd();
   bool done;
   if (v4()) {
     ip_mreqn request{};

@@ -33,7 +33,6 @@ class DatagramImpl : public net::DatagramSocket, private Watch {
   net::Status membership(int option, const net::IpAddress& group, const net::IpAddress& interface);
 
   LinuxHost& host_;
-  Fd fd_;
   const net::IpAddress::Family family_;
   net::Endpoint local_;
   bool segments_ = true;  // the kernel cuts trains up, until it says that it does not

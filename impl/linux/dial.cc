@@ -63,8 +63,9 @@ DialImpl::DialImpl(LinuxHost& host, const net::DialOptions& options, net::DialDo
                finish({Error::timed_out, detail});
              }),
       retry_(host.timers(), [this] {
-        const Status status = won_ ? Status{} : begin();
-        if (won_ ? !retry_.armed() : !status.ok()) finish(status);
+        if (won_ || !failed_.ok()) return finish(failed_);
+        const Status status = begin();
+        if (!status.ok()) finish(status);
       }) {
   limit_.arm_after(options_.timeout);
   if (options_.share_port && !local_.is_none()) {
@@ -117,10 +118,8 @@ Status DialImpl::begin() {
     }
   set_option(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_RECVERR : IPV6_RECVERR, 1);
   if (v4) set_option(fd, IPPROTO_IP, IP_MINTTL, 2);
-  unwatch();
-  fd_ = std::move(*socket);
   has_error_ = hung_up_ = false;
-  set_socket_ttl();
+  set_socket_ttl(fd);
   const SockAddr remote(options_.remote);
   const int result = connect(fd, remote.get(), remote.size);
   if (result != 0 && errno != EINPROGRESS) {
@@ -135,28 +134,27 @@ Status DialImpl::begin() {
       default:
         return status_of(errno, "dialling " + options_.remote.to_string());
     }
-    last_soft_ = error_of(errno);
-    fd_.reset();
+    last_soft_ = errno == ECONNREFUSED ? Error::refused : Error::unreachable;
     again();
     return {};
   }
   const net::Endpoint now = local_of(fd);
   if (now.port != 0) local_ = now;
-  watch(&host_.loop(), fd);
+  watch(&host_.loop(), std::move(*socket));
   return {};
 }
 
-void DialImpl::set_socket_ttl() {
-  if (!fd_) return;
+void DialImpl::set_socket_ttl(int fd) {
+  if (fd < 0) return;
   const bool v4 = options_.remote.ip.is_v4();
-  set_option(fd_.get(), v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TTL : IPV6_UNICAST_HOPS,
+  set_option(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TTL : IPV6_UNICAST_HOPS,
              ttl_ ? *ttl_ : -1);
 }
 
 Status DialImpl::set_ttl(uint8_t ttl) {
   if (ttl == 0) return {Error::invalid, "a TTL is at least 1"};
   ttl_ = ttl;
-  set_socket_ttl();
+  set_socket_ttl(fd());
   if (retry_.armed())
     retry_.arm_after(net::Duration(0));  // between two sockets: now it is worth it
   return {};
@@ -180,25 +178,24 @@ void DialImpl::icmp(const net::Endpoint& local, const net::IcmpEvent& event) {
 
 void DialImpl::again() {
   unwatch();
-  fd_.reset();
   retry_.arm_after(pause_);
   pause_ = std::min(2 * pause_, kLongestPause);
 }
 
 void DialImpl::turn() {
-  if (won_ || !fd_) return;
+  if (won_ || fd() < 0) return;
   // The state first: an error that comes later than it has an edge of its own.
-  const int state = state_of(fd_.get());
+  const int state = state_of(fd());
   bool told = false;
   net::IcmpEvent event;
-  while (next_queued_error(fd_.get(), &event)) {
+  while (next_queued_error(fd(), &event)) {
     if (event.error == Error::none) continue;
     told = true;
     if (!soft(event)) return;
   }
   int error = 0;
   socklen_t size = sizeof error;
-  getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+  getsockopt(fd(), SOL_SOCKET, SO_ERROR, &error, &size);
   switch (state) {
     case TCP_SYN_SENT:
     case TCP_SYN_RECV:
@@ -213,7 +210,7 @@ void DialImpl::turn() {
       }
       return finish({Error::refused, options_.remote.to_string() + " answered with RST"});
     default:
-      won_ = std::move(fd_);
+      won_ = unwatch();
       finish({});
   }
 }
@@ -221,7 +218,6 @@ void DialImpl::turn() {
 void DialImpl::accepted(Fd fd) {
   won_ = std::move(fd);
   unwatch();
-  fd_.reset();
   limit_.cancel();
   retry_.arm_after(net::Duration(0));  // not from inside begin(), nor from inside an accept()
 }
@@ -230,7 +226,6 @@ void DialImpl::finish(Status status) {
   limit_.cancel();
   retry_.cancel();
   unwatch();
-  fd_.reset();
   net::DialDone done;
   done.swap(done_);
   if (!done) return;

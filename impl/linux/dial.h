@@ -36,18 +36,19 @@ class DialImpl : public net::Dial, private Watch {
   void again();         // later, because the kernel has given up on this socket
   void finish(net::Status status);
   bool soft(const net::IcmpEvent& event);  // false: this is gone
-  void set_socket_ttl();
+  void set_socket_ttl(int fd);
   IcmpListener* icmp_listener();
 
   LinuxHost& host_;
   const net::DialOptions options_;
   net::DialDone done_;
   std::function<void(const net::IcmpEvent&)> soft_;
-  Fd fd_, won_;
+  Fd won_;
   net::Endpoint local_;
   std::optional<uint8_t> ttl_;
   bool registered_ = false;
   net::Duration pause_;
+  net::Status failed_;  // an end that begin() met; told later
   net::Error last_soft_ = net::Error::none;
   net::Timer limit_, retry_;
 };

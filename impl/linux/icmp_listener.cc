@@ -24,9 +24,7 @@ std::unique_ptr<IcmpListener> IcmpListener::open(LinuxHost& host) {
   return std::make_unique<IcmpListener>(host, std::move(*socket));
 }
 
-IcmpListener::IcmpListener(LinuxHost& host, Fd fd) : fd_(std::move(fd)) {
-  watch(&host.loop(), fd_.get());
-}
+IcmpListener::IcmpListener(LinuxHost& host, Fd fd) { watch(&host.loop(), std::move(fd)); }
 
 void IcmpListener::remove(DialImpl* dial) {
   dials_.erase(std::remove(dials_.begin(), dials_.end(), dial), dials_.end());
@@ -35,7 +33,7 @@ void IcmpListener::remove(DialImpl* dial) {
 void IcmpListener::turn() {
   for (int i = 0; i < 64; ++i) {  // a flood of errors must not hold the loop
     uint8_t packet[256];
-    const ssize_t size = recv(fd_.get(), packet, sizeof packet, 0);
+    const ssize_t size = recv(fd(), packet, sizeof packet, 0);
     if (size < 0) return;
     // IPv4 header, ICMP header, the quoted IPv4 header, the first 8 bytes of its payload (RFC 792).
     if (size < 20) continue;

@@ -18,7 +18,6 @@ class IcmpListener : private Watch {
 
  private:
   void turn() override;
-  Fd fd_;
   std::vector<DialImpl*> dials_;
 };
 

@@ -5,6 +5,8 @@
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <net/if.h>
+#include <poll.h>
+#include <sys/ioctl.h>
 
 namespace culvert::linux_host {
 
@@ -63,6 +65,15 @@ Status Interfaces::up(const std::string& name, uint32_t mtu, bool quiet) {
   return netlink_.request(request, "bringing up " + name);
 }
 
+bool Interfaces::is_running(const std::string& name) const {
+  auto socket = open_socket(netns_, AF_INET, SOCK_DGRAM, 0);
+  ifreq request{};
+  std::strncpy(request.ifr_name, name.c_str(), IFNAMSIZ - 1);
+  constexpr int kBoth = IFF_UP | IFF_RUNNING;
+  return socket && ioctl(socket->get(), SIOCGIFFLAGS, &request) == 0 &&
+         (request.ifr_flags & kBoth) == kBoth;
+}
+
 Status Interfaces::set_mtu(const std::string& name, uint32_t mtu) {
   ifinfomsg header{};
   header.ifi_index = static_cast<int>(index(name));
@@ -71,6 +82,32 @@ Status Interfaces::set_mtu(const std::string& name, uint32_t mtu) {
   request.message(RTM_NEWLINK, NLM_F_ACK, header).put32(IFLA_MTU, mtu);
   return netlink_.request(request, "setting the MTU of " + name);
 }
+
+namespace {
+
+// The kernel makes a new IPv6 address usable from a work queue, even without duplicate address
+// detection; the sign is its entry in the local routing table. True once that was announced.
+bool await_local_route(int fd, const net::IpAddress& address) {
+  constexpr int kPatienceMs = 2000;  // ours: it takes below one
+  pollfd poll{fd, POLLIN, 0};
+  while (::poll(&poll, 1, kPatienceMs) == 1) {
+    alignas(nlmsghdr) char buffer[8192];
+    auto left = static_cast<int>(recv(fd, buffer, sizeof buffer, 0));
+    for (auto* h = reinterpret_cast<nlmsghdr*>(buffer); NLMSG_OK(h, left);
+         h = NLMSG_NEXT(h, left)) {
+      const auto* route = static_cast<const rtmsg*>(NLMSG_DATA(h));
+      if (h->nlmsg_type != RTM_NEWROUTE || route->rtm_type != RTN_LOCAL) continue;
+      auto size = static_cast<int>(RTM_PAYLOAD(h));
+      for (const rtattr* a = RTM_RTA(route); RTA_OK(a, size); a = RTA_NEXT(a, size))
+        if (a->rta_type == RTA_DST && RTA_PAYLOAD(a) == 16 &&
+            std::memcmp(RTA_DATA(a), address.bytes().data(), 16) == 0)
+          return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
 
 Status Interfaces::add_address(const std::string& name, const Prefix& address) {
   ifaddrmsg header{};
@@ -81,8 +118,15 @@ Status Interfaces::add_address(const std::string& name, const Prefix& address) {
   NetlinkRequest request;
   request.message(RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, header);
   request.put(IFA_LOCAL, address.ip).put(IFA_ADDRESS, address.ip);
-  if (address.ip.is_v6()) request.put32(IFA_FLAGS, IFA_F_NODAD);
-  return netlink_.request(request, "giving " + name + " the address " + address.to_string());
+  const std::string what = "giving " + name + " the address " + address.to_string();
+  if (address.ip.is_v4()) return netlink_.request(request, what);
+  request.put32(IFA_FLAGS, IFA_F_NODAD);
+  auto announcements = Netlink::open(netns_, NETLINK_ROUTE, RTMGRP_IPV6_ROUTE);
+  if (!announcements) return announcements.status();
+  const Status status = netlink_.request(request, what);
+  if (!status.ok() || !is_running(name)) return status;  // usable when the interface is
+  if (await_local_route(announcements->fd(), address.ip)) return {};
+  return {Error::timed_out, what + ": the kernel does not make it usable"};
 }
 
 namespace {

@@ -32,12 +32,8 @@ Result<std::unique_ptr<net::Listener>> ListenerImpl::open(LinuxHost& host,
 }
 
 ListenerImpl::ListenerImpl(LinuxHost& host, Fd fd, size_t backlog, bool shared)
-    : host_(host),
-      fd_(std::move(fd)),
-      local_(local_of(fd_.get())),
-      backlog_(backlog),
-      shared_(shared) {
-  watch(&host.loop(), fd_.get());
+    : host_(host), local_(local_of(fd.get())), backlog_(backlog), shared_(shared) {
+  watch(&host.loop(), std::move(fd));
   if (shared_) host_.shared_listeners().push_back(this);
 }
 
@@ -53,7 +49,7 @@ ListenerImpl::~ListenerImpl() {
 bool ListenerImpl::next(Waiting* out) {
   for (int attempt = 0; attempt < 64; ++attempt) {
     SockAddr from;
-    Fd fd(accept4(fd_.get(), from.get(), &from.size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    Fd fd(accept4(this->fd(), from.get(), &from.size, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!fd) {
       // The connection's own errors come out of accept, too (accept(2)): try the next.
       if (errno == EAGAIN || errno == EMFILE || errno == ENFILE) break;

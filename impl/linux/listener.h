@@ -32,7 +32,6 @@ class ListenerImpl : public net::Listener, private Watch {
   bool dials_wait() const;
 
   LinuxHost& host_;
-  Fd fd_;
   net::Endpoint local_;
   const size_t backlog_;
   const bool shared_;

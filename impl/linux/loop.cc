@@ -121,20 +121,20 @@ Watch::~Watch() {
   if (gone_) *gone_ = true;
 }
 
-void Watch::watch(Loop* loop, int fd) {
+void Watch::watch(Loop* loop, Fd fd) {
+  unwatch();
   loop_ = loop;
-  watched_ = fd;
-  slot_ = loop->add(this, fd);
+  fd_ = std::move(fd);
+  slot_ = loop->add(this, fd_.get());
 }
 
-void Watch::unwatch() {
-  if (watched_ < 0) return;
-  loop_->remove(slot_, watched_);
-  watched_ = -1;
+Fd Watch::unwatch() {
+  if (fd_) loop_->remove(slot_, fd_.get());
+  return std::move(fd_);
 }
 
 void Watch::schedule() {
-  if (watched_ >= 0) loop_->schedule(slot_);
+  if (fd_) loop_->schedule(slot_);
 }
 
 void Watch::edge(uint32_t events) {
@@ -148,14 +148,14 @@ void Watch::edge(uint32_t events) {
 
 bool Watch::is_readable() {
   if (!maybe_readable_ || surely_readable_) return maybe_readable_;
-  pollfd ask{watched_, POLLIN | POLLRDHUP, 0};
+  pollfd ask{fd_.get(), POLLIN | POLLRDHUP, 0};
   ::poll(&ask, 1, 0);
   return maybe_readable_ = surely_readable_ = ask.revents & ~POLLERR;
 }
 
 bool Watch::is_writable() {
   if (!maybe_writable_) return false;
-  pollfd ask{watched_, POLLOUT, 0};
+  pollfd ask{fd_.get(), POLLOUT, 0};
   ::poll(&ask, 1, 0);
   return maybe_writable_ = ask.revents & (POLLOUT | POLLHUP | POLLERR);
 }

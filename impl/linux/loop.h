@@ -65,8 +65,8 @@ class Watch {
  protected:
   Watch() = default;
   virtual ~Watch();
-  void watch(Loop* loop, int fd);  // fd must be non-blocking; edges from now on
-  void unwatch();
+  void watch(Loop* loop, Fd fd);  // non-blocking; edges from now on
+  Fd unwatch();                   // gives it back
   // Called after an edge, or after schedule().
   virtual void turn() = 0;
   void schedule();
@@ -97,12 +97,13 @@ class Watch {
     return true;
   }
 
-  Loop* loop_ = nullptr;
-  int watched_ = -1;
+  int fd() const { return fd_.get(); }
 
  private:
   friend class Loop;
   void edge(uint32_t events);
+  Loop* loop_ = nullptr;
+  Fd fd_;
   uint32_t slot_ = 0;
   std::function<void()>* running_ = nullptr;  // the slot whose callback runs now
   bool replaced_ = false;

@@ -62,12 +62,13 @@ void NetlinkRequest::set_sequence(uint32_t first) {
   }
 }
 
-Result<Netlink> Netlink::open(int netns, int protocol) {
+Result<Netlink> Netlink::open(int netns, int protocol, uint32_t groups) {
   auto socket = open_socket(netns, AF_NETLINK, SOCK_RAW, protocol);
   if (!socket) return socket.status();
   set_option(socket->get(), SOL_NETLINK, NETLINK_EXT_ACK, 1);
   sockaddr_nl address{};
   address.nl_family = AF_NETLINK;
+  address.nl_groups = groups;
   if (bind(socket->get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
     return status_of(errno, "binding a netlink socket");
   return Netlink(std::move(*socket));

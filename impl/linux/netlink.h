@@ -53,8 +53,9 @@ class NetlinkRequest {
 
 class Netlink {
  public:
-  // `protocol`: NETLINK_ROUTE or NETLINK_NETFILTER. The socket belongs to `netns`.
-  static net::Result<Netlink> open(int netns, int protocol);
+  // `protocol`: NETLINK_ROUTE or NETLINK_NETFILTER. The socket belongs to `netns`, and is told of
+  // what concerns `groups` (RTMGRP_…).
+  static net::Result<Netlink> open(int netns, int protocol, uint32_t groups = 0);
   // Sends and waits for the kernel's word on it; the kernel answers at once. `what` names it in
   // the error. A batch for nftables is answered once for each message that asks for it.
   net::Status request(NetlinkRequest& request, const std::string& what);

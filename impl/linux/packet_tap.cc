@@ -161,13 +161,12 @@ Result<std::unique_ptr<PacketTap>> PacketTap::open(LinuxHost& host) {
 
 PacketTap::PacketTap(LinuxHost& host, Fd queue, uint16_t number, QueueRules rules, Fd raw4, Fd raw6)
     : host_(host),
-      queue_(std::move(queue)),
       number_(number),
       rules_(std::move(rules)),
       raw4_(std::move(raw4)),
       raw6_(std::move(raw6)),
       buffer_(70000) {
-  watch(&host.loop(), queue_.get());
+  watch(&host.loop(), std::move(queue));
 }
 
 Result<std::unique_ptr<net::PacketHook>> PacketTap::add(const Selector& selector,
@@ -207,7 +206,7 @@ Status PacketTap::update_rules() {
 
 void PacketTap::turn() {
   for (int i = 0; i < kPacketsPerTurn; ++i) {
-    const ssize_t size = recv(queue_.get(), buffer_.data(), buffer_.size(), 0);
+    const ssize_t size = recv(fd(), buffer_.data(), buffer_.size(), 0);
     if (size < 0 && errno == EAGAIN) return;
     if (size < 0 && errno == ENOBUFS) ++lost_;
     auto left = static_cast<int>(size);
@@ -264,7 +263,7 @@ void PacketTap::verdict(uint32_t id, bool accept, net::Bytes changed) {
   request.message(type_of(NFQNL_MSG_VERDICT), 0, nfgenmsg{AF_UNSPEC, NFNETLINK_V0, htons(number_)});
   request.put(NFQA_VERDICT_HDR, &header, sizeof header);
   if (!changed.empty()) request.put(NFQA_PAYLOAD, changed);
-  send(queue_.get(), request.bytes().data(), request.bytes().size(), 0);
+  send(fd(), request.bytes().data(), request.bytes().size(), 0);
 }
 
 Status PacketTap::inject(net::Bytes packet) {

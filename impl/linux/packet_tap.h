@@ -44,7 +44,6 @@ class PacketTap : private Watch {
   net::Status update_rules();
 
   LinuxHost& host_;
-  Fd queue_;
   const uint16_t number_;
   QueueRules rules_;
   Fd raw4_, raw6_;

@@ -12,12 +12,11 @@ namespace culvert::linux_host {
 using net::Error;
 using net::IoResult;
 
-StreamImpl::StreamImpl(LinuxHost& host, Fd fd) : fd_(std::move(fd)) {
-  local_ = local_of(fd_.get());
-  remote_ = peer_of(fd_.get());
-  set_option(fd_.get(), IPPROTO_TCP, TCP_NODELAY, 1);
+StreamImpl::StreamImpl(LinuxHost& host, Fd fd)
+    : local_(local_of(fd.get())), remote_(peer_of(fd.get())) {
+  set_option(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
   maybe_writable_ = true;
-  watch(&host.loop(), fd_.get());
+  watch(&host.loop(), std::move(fd));
 }
 
 IoResult StreamImpl::fail(Error error) {
@@ -37,7 +36,7 @@ IoResult StreamImpl::read(net::MutableBytes buffer) {
   if (buffer.empty()) return {};
   armed_ = true;
   for (;;) {
-    const ssize_t count = recv(fd_.get(), buffer.data(), buffer.size(), 0);
+    const ssize_t count = recv(fd(), buffer.data(), buffer.size(), 0);
     if (count > 0) {
       // A short read has emptied the queue, and the next edge will tell of more; but an end that
       // was announced already gets no edge of its own.
@@ -63,7 +62,7 @@ IoResult StreamImpl::write(net::Bytes data) {
   IoResult result;
   while (result.count < data.size()) {
     const ssize_t count =
-        ::send(fd_.get(), data.data() + result.count, data.size() - result.count, MSG_NOSIGNAL);
+        ::send(fd(), data.data() + result.count, data.size() - result.count, MSG_NOSIGNAL);
     if (count >= 0) {
       result.count += static_cast<size_t>(count);
       continue;
@@ -85,15 +84,14 @@ IoResult StreamImpl::write(net::Bytes data) {
 void StreamImpl::shutdown_write() {
   if (finished_ || dead_) return;
   finished_ = true;
-  ::shutdown(fd_.get(), SHUT_WR);
+  ::shutdown(fd(), SHUT_WR);
 }
 
 void StreamImpl::reset() {
-  if (!fd_) return;
+  if (fd() < 0) return;
   const linger now{1, 0};
-  setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
+  setsockopt(fd(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
   unwatch();
-  fd_.reset();
   end_ = Error::closed;
   dead_ = told_ = true;
 }
@@ -118,8 +116,8 @@ void StreamImpl::turn() {
 }
 
 net::Status StreamImpl::set_no_delay(bool on) {
-  if (!fd_) return {Error::closed, "the stream was reset"};
-  if (set_option(fd_.get(), IPPROTO_TCP, TCP_NODELAY, on)) return {};
+  if (fd() < 0) return {Error::closed, "the stream was reset"};
+  if (set_option(fd(), IPPROTO_TCP, TCP_NODELAY, on)) return {};
   return status_of(errno, "setting TCP_NODELAY");
 }
 
@@ -127,7 +125,7 @@ net::PathStats StreamImpl::stats() const {
   net::PathStats out;
   tcp_info info{};
   socklen_t size = sizeof info;
-  if (!fd_ || getsockopt(fd_.get(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return out;
+  if (fd() < 0 || getsockopt(fd(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return out;
   out.rtt = std::chrono::microseconds(info.tcpi_rtt);
   out.retransmitted = info.tcpi_total_retrans;
   out.cwnd = uint64_t{info.tcpi_snd_cwnd} * info.tcpi_snd_mss;

@@ -25,7 +25,6 @@ class StreamImpl : public net::Stream, private Watch {
   void turn() override;
   net::IoResult fail(net::Error error);
 
-  Fd fd_;
   net::Endpoint local_, remote_;
   net::Error end_ = net::Error::none;  // what reading ends with, once it was told
   bool dead_ = false;                  // end_ holds for writing, too

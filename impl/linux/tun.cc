@@ -156,8 +156,8 @@ Result<std::unique_ptr<net::TunDevice>> TunImpl::open(LinuxHost& host,
 }
 
 TunImpl::TunImpl(LinuxHost& host, Fd fd, std::string name, bool offload)
-    : fd_(std::move(fd)), name_(std::move(name)), offload_(offload) {
-  watch(&host.loop(), fd_.get());
+    : name_(std::move(name)), offload_(offload) {
+  watch(&host.loop(), std::move(fd));
 }
 
 net::IoResult TunImpl::read(boost::span<net::PacketIn> batch) {
@@ -167,7 +167,7 @@ net::IoResult TunImpl::read(boost::span<net::PacketIn> batch) {
     VirtioHeader header{};
     const iovec parts[2] = {{&header, sizeof header}, {in.buffer.data(), in.buffer.size()}};
     ssize_t size;
-    do size = readv(fd_.get(), offload_ ? parts : parts + 1, offload_ ? 2 : 1);
+    do size = readv(fd(), offload_ ? parts : parts + 1, offload_ ? 2 : 1);
     while (size < 0 && errno == EINTR);
     if (size < 0) {
       maybe_readable_ = surely_readable_ = false;
@@ -197,7 +197,7 @@ net::IoResult TunImpl::write(boost::span<const net::PacketOut> batch) {
     const iovec parts[2] = {{&header, sizeof header},
                             {const_cast<uint8_t*>(out.data.data()), out.data.size()}};
     ssize_t size;
-    do size = writev(fd_.get(), offload_ ? parts : parts + 1, offload_ ? 2 : 1);
+    do size = writev(fd(), offload_ ? parts : parts + 1, offload_ ? 2 : 1);
     while (size < 0 && errno == EINTR);
     if (size < 0) {
       result.error = error_of(errno);

@@ -22,7 +22,6 @@ class TunImpl : public net::TunDevice, private Watch {
  private:
   void turn() override;
 
-  Fd fd_;
   const std::string name_;
   const bool offload_;
   std::function<void()> readable_, writable_;

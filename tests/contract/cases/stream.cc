@@ -234,6 +234,9 @@ TEST_P(StreamCase, a_backlog_is_a_limit) {
     options.timeout = 900ms;
     calls.push_back(call(world->a(), options));
   }
+  ASSERT_TRUE(until([&] {
+    return std::count_if(calls.begin(), calls.end(), [](auto& c) { return c->done; }) >= 4;
+  }));
   world->settle();
   int accepted = 0;
   while (listener->accept()) ++accepted;

@@ -6,6 +6,7 @@
 #include "ns3/ipv4-routing-protocol.h"
 #include "ns3/ipv6-routing-protocol.h"
 #include "ns3/loopback-net-device.h"
+#include "ns3/simulator.h"
 #include "ns3/socket.h"
 
 namespace culvert::ns3_world {
@@ -103,6 +104,15 @@ std::optional<Route> IpOutput::route_on(int32_t index, const net::IpAddress& to)
 
 void IpOutput::send(ns3::Ptr<ns3::Packet> packet, const net::IpAddress& from,
                     const net::IpAddress& to, const Route& route, const Options& options) {
+  if (!node_->IsInitialized()) {
+    // Before the simulation runs, ns-3's traffic control would crash; its initialisation is an
+    // event at time zero, queued before this one.
+    ns3::Simulator::ScheduleWithContext(node_->GetId(), ns3::Time(0),
+                                        [copy = *this, packet, from, to, route, options]() mutable {
+                                          copy.send(packet, from, to, route, options);
+                                        });
+    return;
+  }
   if (to.is_v4()) {
     ns3::Ipv4Header header;
     header.SetSource(to_ipv4(from));

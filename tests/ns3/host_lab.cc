@@ -34,12 +34,16 @@ Lab::Lab(const LabOptions& options) : options_(options) {
     ns3::Ipv4StaticRoutingHelper()
         .GetStaticRouting(nodes.Get(i)->GetObject<ns3::Ipv4>())
         ->SetDefaultRoute(i == 0 ? "10.1.0.1" : "10.2.0.1", 1);
+  int64_t stream = 1000;
   if (options.loss > 0)
     for (const auto& device :
          {near_link.Get(0), near_link.Get(1), far_link.Get(0), far_link.Get(1)}) {
       const auto errors = ns3::CreateObject<ns3::RateErrorModel>();
       errors->SetUnit(ns3::RateErrorModel::ERROR_UNIT_PACKET);
       errors->SetRate(options.loss);
+      // By hand: ns-3 numbers streams through a whole process, so that the second simulation in one
+      // would draw other numbers than the first.
+      errors->AssignStreams(stream++);
       device->SetAttribute("ReceiveErrorModel", ns3::PointerValue(errors));
     }
   left = make_host(0, "left");

@@ -74,6 +74,15 @@ std::vector<Duration> staggered(const NatBehaviour& me, const NatBehaviour& peer
 
 }  // namespace
 
+bool could_be_direct(const NatBehaviour& me, const NatBehaviour& peer) {
+  for (const NatBehaviour* side : {&me, &peer}) {
+    if (side->mapping == Mapping::unknown || side->filtering == Filtering::unknown) return true;
+    if (side->filtering == Filtering::eif) return true;
+    if (side->mapping == Mapping::eim && side->filtering == Filtering::adf) return true;
+  }
+  return me.mapping == Mapping::eim && peer.mapping == Mapping::eim;
+}
+
 bool must_stay_silent(const NatBehaviour& own, const NatBehaviour& peer, Role own_role) {
   if (!wants_silence(own, peer)) return false;
   // Two that would both wait would wait for ever.

@@ -39,6 +39,10 @@ Plan plan(const stun::NatBehaviour& me, const stun::NatBehaviour& peer, Role rol
 // of the peer first waits until the other has heard too.
 Plan plan_plain(const stun::NatBehaviour& me, const stun::NatBehaviour& peer);
 
+// Whether the two can become direct at all by the oracle of the field note on NATs; unknown kinds
+// might.
+bool could_be_direct(const stun::NatBehaviour& me, const stun::NatBehaviour& peer);
+
 // Whether the side `own` has to wait for `peer` (field note on NATs: the four pairs in which order
 // decides). Unknown kinds count as what makes waiting harmless.
 bool must_stay_silent(const stun::NatBehaviour& own, const stun::NatBehaviour& peer, Role own_role);

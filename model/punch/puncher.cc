@@ -11,8 +11,9 @@ using net::Time;
 using rendezvous::Introduction;
 using rendezvous::Role;
 
-constexpr size_t kMaxPeers = 64;  // ours
-constexpr size_t kMaxEarly = 16;  // ours: probes that came before their introduction
+constexpr size_t kMaxPeers = 64;        // ours
+constexpr Duration kBetweenMoves = 1s;  // ours: from one fresh socket to the next
+constexpr size_t kMaxEarly = 16;        // ours: probes that came before their introduction
 constexpr Duration kEarlyLife = 1s;
 // After a lost path: the side that asked asks again at once; the other one only if nothing came of
 // that. Then ever more slowly. Ours.
@@ -28,23 +29,8 @@ Puncher::Puncher(net::Host& host, PuncherOptions options)
 Puncher::~Puncher() = default;
 
 net::Status Puncher::start() {
-  net::DatagramOptions socket_options;
-  socket_options.local = options_.local;
-  if (socket_options.local.is_none()) {
-    socket_options.local.ip =
-        options_.server.ip.is_v4() ? net::IpAddress::any_v4() : net::IpAddress::any_v6();
-  }
-  auto socket = host_.open_datagram(socket_options);
-  if (!socket.ok()) return socket.status();
-  mux_ = std::make_unique<net::DatagramMux>(std::move(*socket));
-  probes_ = mux_->attach(
-      net::kStunBytes,
-      [this](const net::DatagramIn& in, net::Bytes data) { return receive_stun(in, data); },
-      [this](const net::IcmpEvent& event) {
-        for (auto& [name, peer] : peers_) {
-          if (peer.session) peer.session->on_icmp(event);
-        }
-      });
+  const net::Status opened = open_socket(options_.local);
+  if (!opened.ok()) return opened;
   rendezvous::ClientOptions client_options;
   client_options.device = options_.device;
   client_options.secret = options_.secret;
@@ -60,11 +46,57 @@ net::Status Puncher::start() {
   events.unanswered = [this] {
     host_.log().write("punch", "unanswered", {{"server", options_.server}});
   };
-  client_ = std::make_unique<rendezvous::Client>(host_, *mux_, client_options, std::move(events));
+  client_ = std::make_unique<rendezvous::Client>(host_, mux(), client_options, std::move(events));
   host_.log().write("punch", "registering",
-                    {{"server", options_.server}, {"local", mux_->local()}});
+                    {{"server", options_.server}, {"local", mux().local()}});
   client_->start();
   return {};
+}
+
+net::Status Puncher::open_socket(const net::Endpoint& local) {
+  net::DatagramOptions socket_options;
+  socket_options.local = local;
+  if (local.is_none()) {
+    socket_options.local.ip =
+        options_.server.ip.is_v4() ? net::IpAddress::any_v4() : net::IpAddress::any_v6();
+  }
+  auto socket = host_.open_datagram(socket_options);
+  if (!socket.ok()) return socket.status();
+  Socket opened;
+  opened.mux = std::make_shared<net::DatagramMux>(std::move(*socket));
+  opened.probes = opened.mux->attach(
+      net::kStunBytes,
+      [this, mux = opened.mux.get()](const net::DatagramIn& in, net::Bytes data) {
+        return receive_stun(*mux, in, data);
+      },
+      [this](const net::IcmpEvent& event) {
+        for (auto& [name, peer] : peers_) {
+          if (peer.session) peer.session->on_icmp(event);
+        }
+      });
+  sockets_.push_back(std::move(opened));
+  return {};
+}
+
+// A punch got nowhere: perhaps a mapping was made too early, or poisoned. The registration and all
+// that has no path yet move to a fresh socket; the server introduces us again from there.
+void Puncher::on_fresh_socket(const std::string& name, int round, bool quiet) {
+  if (discovery_) return;  // measuring needs the socket as it is
+  if (host_.now() - moved_at_ >= kBetweenMoves || moved_at_ < 0s) {
+    moved_at_ = host_.now();
+    if (!open_socket({mux().local().ip, 0}).ok()) return;
+    client_->use(mux());
+    for (auto& [other, peer] : peers_) {
+      if (other != name && peer.session) peer.session->use(sockets_.back().mux, false);
+    }
+  }
+  host_.log().write("punch", "fresh_socket",
+                    {{"peer", name}, {"round", round}, {"quiet", quiet}, {"local", mux().local()}});
+  peers_.at(name).session->use(sockets_.back().mux, quiet);
+  // Sockets that no session has a path on any more.
+  sockets_.erase(std::remove_if(sockets_.begin(), sockets_.end() - 1,
+                                [](const Socket& socket) { return socket.mux.use_count() == 1; }),
+                 sockets_.end() - 1);
 }
 
 // --- registering ---------------------------------------------------------------------------------
@@ -75,11 +107,15 @@ void Puncher::on_registered(const rendezvous::Registered& reply, bool moved) {
   registration_ = reply;
   host_.log().write("punch", "registered",
                     {{"observed", reply.observed},
-                     {"local", mux_->local()},
+                     {"local", mux().local()},
                      {"rtt_ms", client_->rtt().value_or(reply.rtt)},
                      {"moved", moved}});
   // Another public address may mean another NAT; only another port means that it was restarted.
-  if (first || other_address) measure();
+  if (first || other_address) {
+    measure();
+  } else if (moved && ready_) {
+    tell_measured();  // our private addresses have another port now
+  }
 }
 
 rendezvous::Hosts Puncher::own_hosts() const {
@@ -87,7 +123,7 @@ rendezvous::Hosts Puncher::own_hosts() const {
   for (const net::InterfaceAddress& interface : host_.interfaces()) {
     const net::IpAddress& ip = interface.address.ip;
     if (!ip.is_private() || ip.is_v4() != registration_.observed.ip.is_v4()) continue;
-    if (hosts.size() < rendezvous::kMaxHosts) hosts.push_back({ip, mux_->local().port});
+    if (hosts.size() < rendezvous::kMaxHosts) hosts.push_back({ip, mux().local().port});
   }
   return hosts;
 }
@@ -95,7 +131,7 @@ rendezvous::Hosts Puncher::own_hosts() const {
 void Puncher::measure() {
   stun::DiscoveryOptions options;
   options.server = options_.server;
-  discovery_ = std::make_unique<stun::Discovery>(host_, *mux_, options,
+  discovery_ = std::make_unique<stun::Discovery>(host_, mux(), options,
                                                  [this](const stun::NatBehaviour& found) {
                                                    const stun::NatBehaviour behaviour = found;
                                                    discovery_.reset();
@@ -116,8 +152,12 @@ void Puncher::on_behaviour(const stun::NatBehaviour& behaviour) {
        {"hops", static_cast<int64_t>(behaviour.hops ? *behaviour.hops : -1)},
        {"far_ms", behaviour.far ? net::to_ms(*behaviour.far) : 1e301},  // logged as null
        {"hairpin", stun::to_string(behaviour.hairpin)}});
+  tell_measured();
+}
+
+void Puncher::tell_measured() {
   rendezvous::Measured measured;
-  measured.behaviour = behaviour;
+  measured.behaviour = behaviour_;
   const Duration rtt = client_->rtt().value_or(0ns);
   if (measured.behaviour.rtt == 0ns || (rtt > 0ns && rtt < measured.behaviour.rtt)) {
     measured.behaviour.rtt = rtt;
@@ -203,13 +243,16 @@ void Puncher::on_introduced(const Introduction& introduction) {
   events.result = [this, name](const SessionResult& result) { on_result(name, result); };
   events.lost = [this, name](Time last_heard) { on_lost(name, last_heard); };
   events.report = [this, id](const rendezvous::Sighting& s) { client_->report(id, s); };
+  events.fresh_socket = [this, name](int round, bool quiet) {
+    on_fresh_socket(name, round, quiet);
+  };
   events.data = [this, name](const std::string& text) {
     host_.log().write("punch", "data_received", {{"peer", name}, {"text", text}});
   };
   events.closed = [this, name] { host_.log().write("punch", "closed", {{"peer", name}}); };
   peer->session =
-      std::make_unique<Session>(host_, *mux_, introduction, options_.device, client_->observed(),
-                                since, options_.session, std::move(events));
+      std::make_unique<Session>(host_, sockets_.back().mux, introduction, options_.device,
+                                client_->observed(), since, options_.session, std::move(events));
   peer->session->start();
   // The peer may have been introduced, and heard, before us.
   for (const Early& early : early_) {
@@ -226,14 +269,16 @@ void Puncher::on_introduced(const Introduction& introduction) {
                early_.end());
 }
 
-bool Puncher::receive_stun(const net::DatagramIn& in, net::Bytes data) {
+bool Puncher::receive_stun(const net::DatagramMux& mux, const net::DatagramIn& in,
+                           net::Bytes data) {
   const auto message = stun::Message::parse(data);
   if (!message.ok()) return false;
   const auto session = session_of(*message);
   if (!session) return false;
   for (auto& [name, peer] : peers_) {
     if (peer.session && peer.session->id() == *session) {
-      peer.session->on_message(*message, in, data);
+      // What comes to a socket that was left behind is too late.
+      if (peer.session->uses(mux)) peer.session->on_message(*message, in, data);
       return true;
     }
   }

@@ -60,7 +60,15 @@ class Puncher {
     net::Buffer data;
   };
 
-  bool receive_stun(const net::DatagramIn& in, net::Bytes data);
+  struct Socket {
+    std::shared_ptr<net::DatagramMux> mux;
+    std::unique_ptr<net::DatagramMux::User> probes;
+  };
+
+  net::Status open_socket(const net::Endpoint& local);
+  bool receive_stun(const net::DatagramMux& mux, const net::DatagramIn& in, net::Bytes data);
+  void on_fresh_socket(const std::string& name, int round, bool quiet);
+  void tell_measured();
   void on_registered(const rendezvous::Registered& reply, bool moved);
   void measure();
   void on_behaviour(const stun::NatBehaviour& behaviour);
@@ -77,11 +85,12 @@ class Puncher {
   void log_result(const std::string& name, const Peer& peer, const SessionResult& result);
   Peer* peer_for(const std::string& name);
   rendezvous::Hosts own_hosts() const;
+  net::DatagramMux& mux() const { return *sockets_.back().mux; }
 
   net::Host& host_;
   PuncherOptions options_;
-  std::unique_ptr<net::DatagramMux> mux_;
-  std::unique_ptr<net::DatagramMux::User> probes_;
+  std::vector<Socket> sockets_;  // the last one is where we register; older ones have paths still
+  net::Time moved_at_{-1};
   std::unique_ptr<rendezvous::Client> client_;
   std::unique_ptr<stun::Discovery> discovery_;
   stun::NatBehaviour behaviour_;

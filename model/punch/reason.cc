@@ -48,8 +48,8 @@ Conclusion conclude(const Evidence& e) {
   const bool was_heard = e.theirs && e.theirs->received > 0;
   // Seen, not only measured: a packet came from another endpoint than the one told.
   const bool they_moved = heard && !e.mine.seen_from.is_none() && e.mine.seen_from != e.told;
-  const bool we_moved = was_heard && !e.theirs->seen_from.is_none() && !e.my_told.is_none() &&
-                        e.theirs->seen_from != e.my_told;
+  const bool we_moved = was_heard && !e.moved_ourselves && !e.theirs->seen_from.is_none() &&
+                        !e.my_told.is_none() && e.theirs->seen_from != e.my_told;
   const bool mine_changes = endpoint_dependent(e.me) || we_moved;
   const bool theirs_changes = endpoint_dependent(e.them) || they_moved;
   const std::string who = "'" + e.peer + "'";

@@ -40,7 +40,8 @@ struct Evidence {
   std::optional<rendezvous::Sighting> theirs;  // what the peer says that it saw
   bool peer_acknowledged = true;               // its introduction, as far as the server knows
   bool server_answered = true;                 // since the punch began
-  uint32_t prohibited = 0;                     // ICMP "administratively prohibited" on probes
+  bool moved_ourselves = false;  // we changed sockets, so the peer may have seen several
+  uint32_t prohibited = 0;       // ICMP "administratively prohibited" on probes
 };
 
 Conclusion conclude(const Evidence& evidence);

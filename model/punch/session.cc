@@ -13,7 +13,10 @@ using rendezvous::Role;
 constexpr size_t kMaxSent = 64;          // ours: requests whose answers still count
 constexpr uint32_t kForgedLogged = 100;  // ours: then they are only counted
 constexpr size_t kMaxText = 1000;        // bytes of text in one datagram; fits every path MTU
-constexpr int kReports = 2;              // the second in case that the first was lost
+// If nothing worked: once more from fresh sockets, first the initiator leading, then the responder.
+constexpr int kRounds = 2;
+constexpr double kRoundAt[kRounds] = {0.4, 0.65};    // of the budget; ours
+constexpr int kReports = 2;                          // the second in case that the first was lost
 constexpr double kReportAt[kReports] = {0.75, 0.9};  // of the budget; ours
 // A keepalive unanswered is repeated at 1.5, 3, 6 round trips, as RFC 8489 section 6.2.1 doubles.
 constexpr int kKeepaliveTries = 4;
@@ -28,12 +31,12 @@ std::string responder_of(const rendezvous::Introduction& i, const std::string& s
 
 }  // namespace
 
-Session::Session(net::Host& host, net::DatagramMux& mux,
+Session::Session(net::Host& host, std::shared_ptr<net::DatagramMux> mux,
                  const rendezvous::Introduction& introduction, const std::string& self,
                  const net::Endpoint& self_observed, Time since, const SessionOptions& options,
                  SessionEvents events)
     : host_(host),
-      mux_(mux),
+      mux_(std::move(mux)),
       introduction_(introduction),
       self_(self),
       self_observed_(self_observed),
@@ -79,8 +82,33 @@ void Session::start() {
 void Session::reintroduced(const rendezvous::Introduction& introduction) {
   if (confirmed_ || over_ || introduction.peer_observed == introduction_.peer_observed) return;
   introduction_.peer_observed = introduction.peer_observed;
+  sighting_.seen_from = {};
   technique_->told(introduction.peer_observed);
   arm();
+}
+
+void Session::use(std::shared_ptr<net::DatagramMux> mux, bool quiet) {
+  if (confirmed_ || over_) return;
+  mux_ = std::move(mux);
+  // An endpoint-dependent mapping would be spoilt by an opener, and EIF needs none.
+  const bool open = introduction_.mine.mapping == stun::Mapping::eim && introduction_.mine.hops;
+  technique_->start_afresh(quiet,
+                           open ? static_cast<uint8_t>(*introduction_.mine.hops + 1) : uint8_t{0});
+  arm();
+}
+
+// When fresh sockets are due: not before a few round trips were given a chance, and only if the
+// two could become direct at all.
+Time Session::next_round() const {
+  if (confirmed_ || peer_confirmed_ || rounds_ >= kRounds || introduction_.same_public ||
+      introduction_.technique != rendezvous::Technique::culvert || !events_.fresh_socket ||
+      !could_be_direct(introduction_.mine, introduction_.theirs)) {
+    return Time::max();
+  }
+  const auto share = Duration(
+      static_cast<int64_t>(static_cast<double>(options_.budget.count()) * kRoundAt[rounds_]));
+  const Duration trips = (introduction_.mine.rtt + introduction_.theirs.rtt) * 4;
+  return since_ + std::max(share, trips * (rounds_ + 1));
 }
 
 Probe Session::make(stun::Class cls, ProbeKind kind) {
@@ -101,7 +129,7 @@ void Session::transmit(const net::Endpoint& to, const Probe& unnumbered,
   Probe probe = unnumbered;
   probe.number = ++number_;
   const net::Buffer datagram = encode(probe, keys_);
-  mux_.send_to(to, datagram, ttl);
+  mux_->send_to(to, datagram, ttl);
   const size_t headers = to.ip.is_v4() ? 28 : 48;  // IP and UDP
   host_.log().write("punch", "probe_sent",
                     {{"to", to},
@@ -145,6 +173,7 @@ void Session::on_message(const stun::Message& message, const net::DatagramIn& in
                      {"authentic", true},
                      {"peer", introduction_.peer}});
   heard(in.from);
+  peer_confirmed_ |= probe->confirmed;
   if (probe->cls == stun::Class::request) {
     Probe answer = make(stun::Class::success, ProbeKind::answer);
     answer.id = probe->id;
@@ -298,6 +327,7 @@ void Session::fail() {
   evidence.theirs = peer_sighting_;
   evidence.peer_acknowledged = peer_acknowledged_;
   evidence.server_answered = server_answered_;
+  evidence.moved_ourselves = rounds_ > 0;
   evidence.prohibited = prohibited_;
   SessionResult result;
   result.took = host_.now() - since_;
@@ -321,6 +351,11 @@ void Session::on_timer() {
       if (events_.report) events_.report(sighting_);
     }
   }
+  if (now >= next_round()) {
+    ++rounds_;
+    const bool quiet = (introduction_.role == Role::responder) == (rounds_ == 1);
+    events_.fresh_socket(rounds_, quiet);
+  }
   technique_->on_time(now);
   if (confirmed_ && now >= keepalive_at_) keep_alive();
   if (!over_) arm();
@@ -332,7 +367,7 @@ void Session::arm() {
   if (confirmed_) {
     next = std::min(next, keepalive_at_);
   } else {
-    next = std::min(next, since_ + options_.budget);
+    next = std::min({next, since_ + options_.budget, next_round()});
     if (reports_ < kReports) {
       next = std::min(
           next, since_ + Duration(static_cast<int64_t>(

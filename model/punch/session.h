@@ -39,6 +39,8 @@ struct SessionEvents {
   std::function<void(const SessionResult&)> result;         // once
   std::function<void(net::Time last_heard)> lost;           // an established path fell silent
   std::function<void(const rendezvous::Sighting&)> report;  // to be told to the server
+  // Nothing worked so far: ask for a socket that no NAT has seen yet; answered by use().
+  std::function<void(int round, bool quiet)> fresh_socket;
   std::function<void(const std::string& text)> data;
   std::function<void()> closed;  // by the peer
 };
@@ -46,12 +48,16 @@ struct SessionEvents {
 class Session : private Wire {
  public:
   // `since`: when this side asked, or was introduced. `self`: this device's name.
-  Session(net::Host& host, net::DatagramMux& mux, const rendezvous::Introduction& introduction,
-          const std::string& self, const net::Endpoint& self_observed, net::Time since,
-          const SessionOptions& options, SessionEvents events);
+  Session(net::Host& host, std::shared_ptr<net::DatagramMux> mux,
+          const rendezvous::Introduction& introduction, const std::string& self,
+          const net::Endpoint& self_observed, net::Time since, const SessionOptions& options,
+          SessionEvents events);
 
   void start();
   void reintroduced(const rendezvous::Introduction& introduction);
+  // From now on this socket, for a session that has no path yet. `quiet`: as fresh_socket said.
+  void use(std::shared_ptr<net::DatagramMux> mux, bool quiet);
+  bool uses(const net::DatagramMux& mux) const { return mux_.get() == &mux; }
   void on_message(const stun::Message& message, const net::DatagramIn& in, net::Bytes data);
   void on_icmp(const net::IcmpEvent& event);
   void on_peer_report(const rendezvous::PeerReport& report);
@@ -88,11 +94,12 @@ class Session : private Wire {
   void keep_alive();
   void on_data(const Probe& probe);
   void fail();
+  net::Time next_round() const;
   void on_timer();
   void arm();
 
   net::Host& host_;
-  net::DatagramMux& mux_;
+  std::shared_ptr<net::DatagramMux> mux_;
   rendezvous::Introduction introduction_;
   std::string self_;
   net::Endpoint self_observed_;
@@ -114,6 +121,8 @@ class Session : private Wire {
   uint32_t prohibited_ = 0;
   uint32_t forged_ = 0;
   int reports_ = 0;
+  int rounds_ = 0;               // fresh sockets asked for
+  bool peer_confirmed_ = false;  // says the peer
 
   bool started_ = false, confirmed_ = false, over_ = false;
   net::Endpoint path_, other_path_;

@@ -35,6 +35,9 @@ class Technique {
   virtual void start() = 0;
   // The server told a new address of the peer's, whose NAT was rebooted meanwhile.
   virtual void told(const net::Endpoint& peer) = 0;
+  // Everything once more, from a socket that no NAT has seen yet. `quiet`: the peer goes first, and
+  // we only open our own NATs for it, with that TTL (0: not even that).
+  virtual void start_afresh(bool quiet, uint8_t opener_ttl) { (void)quiet, (void)opener_ttl; }
   // An authenticated probe that is no answer; the session has answered it already.
   virtual void on_probe(const Probe& probe, const net::Endpoint& from) = 0;
   // The answer to a probe that was sent to `to`.

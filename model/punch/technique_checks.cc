@@ -61,8 +61,15 @@ class Checks : public Technique {
   void told(const net::Endpoint& peer) override {
     if (peer == told_) return;
     told_ = peer;
-    add(peer, same_public_ ? Origin::hairpin : Origin::told);
-    on_time(wire_.now());
+    approach_told();
+  }
+
+  void start_afresh(bool quiet, uint8_t opener_ttl) override {
+    remotes_.clear();
+    silent_ = quiet;
+    speak_at_ = Time::max();
+    opener_ttl_ = quiet ? opener_ttl : 0;
+    approach_told();
   }
 
   void break_silence() {
@@ -121,6 +128,13 @@ class Checks : public Technique {
   }
 
  private:
+  void approach_told() {
+    Remote* remote = add(told_, same_public_ ? Origin::hairpin : Origin::told);
+    if (remote) remote->paused = silent_;
+    if (silent_ && opener_ttl_ > 0) wire_.send(told_, ProbeKind::opener, opener_ttl_);
+    on_time(wire_.now());
+  }
+
   Remote* find(const net::Endpoint& endpoint) {
     for (Remote& remote : remotes_) {
       if (remote.to == endpoint) return &remote;
@@ -152,6 +166,7 @@ class Checks : public Technique {
   rendezvous::Hosts hosts_;
   std::vector<Remote> remotes_;
   bool silent_ = false;
+  uint8_t opener_ttl_ = 0;  // of fresh starts
   Time speak_at_ = Time::max();
   bool peer_confirmed_ = false;
   net::Endpoint path_;

@@ -19,7 +19,7 @@ constexpr size_t kMaxPending = 32;      // ours: requests under way
 
 Client::Client(net::Host& host, net::DatagramMux& mux, ClientOptions options, ClientEvents events)
     : host_(host),
-      mux_(mux),
+      mux_(&mux),
       options_(std::move(options)),
       events_(std::move(events)),
       keys_(device_keys(options_.secret, options_.device)),
@@ -29,7 +29,17 @@ Client::Client(net::Host& host, net::DatagramMux& mux, ClientOptions options, Cl
     host_.secure_random({raw.data(), raw.size()});
     for (const uint8_t b : raw) boot_ = boot_ << 8 | b;
   }
-  user_ = mux_.attach(
+  attach();
+}
+
+void Client::use(net::DatagramMux& mux) {
+  mux_ = &mux;
+  attach();
+  if (wanted_) begin(Register{});
+}
+
+void Client::attach() {
+  user_ = mux_->attach(
       net::kRendezvousBytes,
       [this](const net::DatagramIn& in, net::Bytes data) { return receive(in, data); },
       [this](const net::IcmpEvent& event) {
@@ -104,7 +114,7 @@ uint64_t Client::transmit(const Request& request) {
   RequestHeader header{boot_, ++number_, epoch_, {}};
   if (std::holds_alternative<Register>(request)) header.cookie = cookie_;
   const net::Buffer frame = encode(header, request, options_.device, keys_, nonce);
-  mux_.send_to(options_.server, frame);
+  mux_->send_to(options_.server, frame);
   return header.number;
 }
 

@@ -43,6 +43,9 @@ class Client {
  public:
   Client(net::Host& host, net::DatagramMux& mux, ClientOptions options, ClientEvents events);
 
+  // Goes on from another socket: the registration moves there. `mux` must outlive the client or the
+  // next use().
+  void use(net::DatagramMux& mux);
   void start();  // registers and keeps registered
   void refresh_now();
   void measured(const Measured& what);
@@ -83,7 +86,9 @@ class Client {
   void arm();
 
   net::Host& host_;
-  net::DatagramMux& mux_;
+  void attach();
+
+  net::DatagramMux* mux_;
   ClientOptions options_;
   ClientEvents events_;
   DeviceKeys keys_;

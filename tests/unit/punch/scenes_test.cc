@@ -195,6 +195,45 @@ TEST_P(Restart, OfANatIsNoticedAndThePathIsFoundAgain) {
 }
 INSTANTIATE_TEST_SUITE_P(WhoseNat, Restart, ::testing::Bool());
 
+// The first introductions to a are lost, so b's probes come to a's NAT before a has sent any. This
+// NAT answers by giving a another port towards b, which b's NAT does not trust. From fresh sockets,
+// with b only opening its own NAT, it works.
+TEST_F(Scene, APoisonedMappingIsLeftBehindForAFreshSocket) {
+  const auto n = nat("n", "eim-apdf,poisoning=yes,ports=preserving,overloading=yes", "198.51.100.2",
+                     core, "198.51.100.1");
+  const auto m = nat("m", "eim-apdf", "192.0.2.2", core, "192.0.2.1");
+  start(host("a", "10.1.0.2", n, "10.1.0.1"), host("b", "10.2.0.2", m, "10.2.0.1"));
+  int lost = 0;
+  net.tap = [&](FakeNet::Node node, const net::Endpoint&, const net::Endpoint& to,
+                net::Bytes data) {
+    const bool introduction = node == s && data.size() > 2 && data[0] == 0xC0 && data[1] == 20;
+    return introduction && to.ip == *net::IpAddress::parse("198.51.100.2") && lost++ < 2;
+  };
+  const Outcome outcome = punch();
+  EXPECT_TRUE(outcome.direct());
+  EXPECT_EQ(net.lines("a", "fresh_socket").size(), 1u);
+  EXPECT_EQ(net.lines("b", "fresh_socket").size(), 1u);
+}
+
+// What the second address sends is lost while they measure, so nobody knows who must be silent: one
+// order after the other is tried, on fresh sockets.
+TEST_F(Scene, WithoutAMeasurementOneOrderAndThenTheOther) {
+  const auto n = nat("n", "apdm-eif", "198.51.100.2", core, "198.51.100.1");
+  const auto m = nat("m", "eim-apdf", "192.0.2.2", core, "192.0.2.1");
+  net.tap = [&](FakeNet::Node node, const net::Endpoint& from, const net::Endpoint&, net::Bytes) {
+    return node == s && (from.port != 3478 || from.ip != *net::IpAddress::parse("203.0.113.10"));
+  };
+  start(host("a", "10.1.0.2", n, "10.1.0.1"), host("b", "10.2.0.2", m, "10.2.0.1"));
+  EXPECT_EQ(device_a->behaviour().kind(), "unknown");
+  for (const bool hard_asks : {true, false}) {
+    const Outcome outcome =
+        hard_asks ? punch() : punch_between(net, *device_b, "a", "b", "a", options.budget + 5s);
+    EXPECT_TRUE(outcome.direct());
+    device_a->close("b");
+    net.run_for(1s);
+  }
+}
+
 TEST_F(Scene, TextTravelsOverThePathAndCloseIsTold) {
   const auto n = nat("n", "eim-apdf", "198.51.100.2", core, "198.51.100.1");
   const auto m = nat("m", "eim-adf", "192.0.2.2", core, "192.0.2.1");

@@ -129,7 +129,10 @@ def _in_order(tree, node, side):
 
 def _follow(ladder, run, events):
     """Links probe_sent → translated… → probe_received, dropped or lost into flights."""
-    open_by_mark, flights, unowned = {}, [], 0
+    open_by_mark, flights, unowned, tests = {}, [], 0, {}
+    asked = min((e["time_ms"] for e in events
+                 if (e["service"], e["event"]) == ("punch", "connect_requested")),
+                default=float("inf"))
     ready = max((e["time_ms"] for e in events
                  if (e["service"], e["event"]) == ("punch", "result")), default=float("inf"))
     kept = skipped = 0
@@ -151,7 +154,9 @@ def _follow(ladder, run, events):
                      ("punch", "probe_received")):
             flight = _owner(open_by_mark.get(mark, []), event)
             if flight is None:
-                if key == ("nat", "dropped"):
+                if key == ("nat", "dropped") and event["time_ms"] < asked:
+                    tests.setdefault(event["node"], []).append(event)
+                elif key == ("nat", "dropped"):
                     ladder.notes.append(Note(event["time_ms"], event["node"],
                                              "dropped: %s" % event.get("why", "?"), "bad",
                                              _detail(event)))
@@ -161,6 +166,8 @@ def _follow(ladder, run, events):
             _extend(flight, event)
             if flight.end != "unknown":
                 open_by_mark[mark].remove(flight)
+    for node, dropped in tests.items():
+        _test_drops(ladder, node, dropped)
     if len(flights) > MAX_FLIGHTS:
         ladder.remarks.append("%d more packets are not drawn; they are in the log"
                               % (len(flights) - MAX_FLIGHTS))
@@ -175,6 +182,17 @@ def _follow(ladder, run, events):
             if hop.node not in ladder.columns and hop.what != "lost":
                 ladder.columns.append(hop.node)
                 ladder.kinds.setdefault(hop.node, "host")
+
+
+def _test_drops(ladder, node, dropped):
+    """What a NAT dropped before anybody asked to connect: the tests of its kind, in one note."""
+    reasons = {}
+    for event in dropped:
+        reasons[str(event.get("why", "?"))] = reasons.get(str(event.get("why", "?")), 0) + 1
+    said = ["%d %s" % (n, why) for why, n in reasons.items()]
+    for line in said[:3]:
+        ladder.notes.append(Note(dropped[0]["time_ms"], node, "test drops: " + line, "plain",
+                                 "dropped while the NAT's kind was measured\n" + "\n".join(said)))
 
 
 def _owner(flights, event):
@@ -242,7 +260,7 @@ def _talk_to_server(ladder, run, log):
             if event.get("role") == "initiator" and asked:
                 at_server = told[-1]["time_ms"] if told else (asked[-1]["time_ms"] + at) / 2
                 ladder.exchanges.append(Exchange(asked[-1]["time_ms"], node, at_server, server,
-                                                 "connect %s" % asked[-1].get("peer", ""),
+                                                 "",
                                                  _detail(asked[-1])))
             start = told[-1]["time_ms"] if told else at
             ladder.exchanges.append(Exchange(start, server, at, node, "peer at %s"
@@ -285,7 +303,7 @@ def _note(event, key):
         return key[1].replace("_", " "), "step"
     if key == ("nat", "mapping_expired") and event.get("why") != "idle":
         return "mapping gone: %s" % event.get("why"), "plain"
-    if key == ("run", "step"):
+    if key == ("run", "step") and "punch" not in str(event.get("to", "")):
         return "%s: %s" % (event.get("to", ""), event.get("do", "")), "step"
     if key == ("run", "end") and event.get("why") != "until":
         return "run ended: %s %s" % (event.get("why"), event.get("detail") or ""), "bad"

@@ -33,6 +33,7 @@ STYLE = """
 .ladder .bad{fill:var(--bad);font-weight:600}.ladder .good{fill:var(--good);font-weight:600}
 .ladder .step{fill:var(--step);font-weight:600}
 .ladder .bg{fill:var(--paper);opacity:.86}
+.ladder circle.dim{fill:var(--dim)}
 .ladder .cut{stroke:var(--line);stroke-dasharray:1 4;stroke-width:1.5}
 .ladder g:hover>.go{stroke-width:3}
 """
@@ -47,7 +48,7 @@ class _Drawing:
     def __init__(self, ladder):
         self.ladder = ladder
         self.x = {n: MARGIN + 40 + i * COLUMN for i, n in enumerate(ladder.columns)}
-        self.width = 2 * MARGIN + 40 + COLUMN * max(0, len(ladder.columns) - 1)
+        self.width = 2 * MARGIN + 140 + COLUMN * max(0, len(ladder.columns) - 1)
         self.out, self.texts = [], []
         self.taken = []  # boxes of placed labels: (x0, x1, y0, y1)
         self.place()
@@ -230,9 +231,11 @@ class _Drawing:
 
     def label(self, x, y, text, tone, detail, prefix="", away=1):
         """Text beside its point; moved down a line at a time where another already stands."""
+        if not text:
+            return
         words = (prefix + text).strip()
         short = words if len(words) <= MAX_TEXT else words[:MAX_TEXT - 1] + "…"
-        width = 6.1 * len(short)
+        width = (6.9 if tone in ("bad", "good", "step") else 6.1) * len(short)
         x = min(max(x, width + 4 if away < 0 else 4), self.width - 4 - (width if away > 0 else 0))
         x0 = x if away > 0 else x - width
         for _ in range(4):

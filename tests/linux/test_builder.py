@@ -198,7 +198,7 @@ def test_up_gives_mininets_prompt_and_takes_all_of_it_down(builder, tmp_path):
     run_until(lambda: "mininet>" in run.out(), 30, "the prompt")
     tree = descendants(run.pid)
     run.tell("a ping -c 1 -W 2 s")
-    run_until(lambda: "1 received" in run.out(), 20, "an answer to ping through the NAT")
+    run_until(lambda: "1 received" in run.err(), 20, "an answer to ping through the NAT")
     run.tell("events 100 punch")
     run_until(lambda: '"event":"registered"' in run.out() or run.tell("events 100 punch"), 20)
     run.tell("tell a.punch connect b")

@@ -60,6 +60,7 @@ class Prompt(CLI):
 def up(plan, run_plan, options):
     """Runs inside the network's namespaces. Returns the exit status."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.stdout.reconfigure(write_through=True)  # also when the prompt is a pipe
     run = Run(plan, run_plan, options, interactive=True)
     log_path = f"{options.out}/logs/{run_plan['id']}.jsonl"
     lock = threading.Lock()

@@ -60,6 +60,10 @@ culvert::plan::Vocabulary vocabulary() {
     const auto config = culvert::nat::from_preset(kind);
     return config ? "" : config.status().detail;
   };
+  words.nat_translates = [](const std::string& kind) {
+    const auto config = culvert::nat::from_preset(kind);
+    return !config || config->kind == culvert::nat::Kind::nat;
+  };
   words.nat_axis = [](const std::string& axis, const std::string& value) {
     culvert::nat::Config config;
     return culvert::nat::set(config, axis, value).detail;
@@ -77,10 +81,16 @@ int fail(const std::string& sentence) {
 
 int make(const Options& options, bool topology) {
   culvert::plan::Request request;
-  request.scenario = [&](const std::string& name) { return open_source(options.root, "scenarios", name); };
-  request.topology = [&](const std::string& name) { return open_source(options.root, "topologies", name); };
-  if (options.on == "both") request.worlds = {"ns3", "linux"};
-  else if (!options.on.empty()) request.worlds = {options.on};
+  request.scenario = [&](const std::string& name) {
+    return open_source(options.root, "scenarios", name);
+  };
+  request.topology = [&](const std::string& name) {
+    return open_source(options.root, "topologies", name);
+  };
+  if (options.on == "both")
+    request.worlds = {"ns3", "linux"};
+  else if (!options.on.empty())
+    request.worlds = {options.on};
   for (const std::string& set : options.sets) {
     const size_t equals = set.find('=');
     if (equals == std::string::npos || equals == 0)
@@ -116,9 +126,12 @@ boost::json::array describe(const Options& options, const std::string& folder) {
       if (const auto* about = item.find("about")) row["about"] = about->text("about");
       boost::json::array parameters;
       if (const auto* table = item.find("parameters"))
-        for (const auto& entry : table->table) parameters.push_back(entry.second.json().is_object()
-            ? boost::json::value{{"name", entry.first}, {"is", entry.second.json()}}
-            : boost::json::value{{"name", entry.first}, {"is", {{"default", entry.second.json()}}}});
+        for (const auto& entry : table->table)
+          parameters.push_back(
+              entry.second.json().is_object()
+                  ? boost::json::value{{"name", entry.first}, {"is", entry.second.json()}}
+                  : boost::json::value{{"name", entry.first},
+                                       {"is", {{"default", entry.second.json()}}}});
       row["parameters"] = parameters;
     } catch (const culvert::plan::InputError& error) {
       row["about"] = std::string("BROKEN: ") + error.what();
@@ -131,10 +144,12 @@ boost::json::array describe(const Options& options, const std::string& folder) {
 int list(const Options& options) {
   boost::json::array kinds, services;
   for (const auto& preset : culvert::nat::presets())
-    kinds.push_back({{"name", std::string(preset.name)}, {"axes", std::string(preset.axes)},
+    kinds.push_back({{"name", std::string(preset.name)},
+                     {"axes", std::string(preset.axes)},
                      {"source", std::string(preset.source)}});
   for (const auto& service : culvert::services::list())
-    services.push_back({{"name", std::string(service.name)}, {"about", std::string(service.about)}});
+    services.push_back(
+        {{"name", std::string(service.name)}, {"about", std::string(service.about)}});
   const boost::json::object out{{"scenarios", describe(options, "scenarios")},
                                 {"topologies", describe(options, "topologies")},
                                 {"kinds", kinds},
@@ -164,7 +179,8 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"ns3", "linux", "both"}));
   CLI::App* topology = app.add_subcommand("topology", "the plan that brings a topology up");
   add_common(topology, "the topology");
-  CLI::App* listing = app.add_subcommand("list", "all scenarios, topologies, NAT kinds, services, as JSON");
+  CLI::App* listing =
+      app.add_subcommand("list", "all scenarios, topologies, NAT kinds, services, as JSON");
   listing->add_option("--root", options.root, "the folder that holds scenarios/ and topologies/");
   try {
     app.parse(argc, argv);

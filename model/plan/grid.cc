@@ -20,7 +20,8 @@ std::vector<std::string> split(const std::string& text, char separator) {
 
 }  // namespace
 
-Grid::Grid(const Item& scenario, const Parameters& parameters, const GridRequest& request)
+Grid::Grid(const Item& scenario, const Parameters& parameters, const GridRequest& request,
+           const Item* own_vary)
     : parameters_(parameters) {
   const Item* sets = scenario.find("sets");
   // Plain values first: an axis may be "$kinds", whose value names a set.
@@ -29,7 +30,7 @@ Grid::Grid(const Item& scenario, const Parameters& parameters, const GridRequest
     const bool axis = (vary && vary->find(name)) || text.find(',') != std::string::npos;
     if (!axis) fixed_[name] = parameters_.parse(name, text);
   }
-  if (const Item* vary = scenario.find("vary")) read_vary(*vary, sets);
+  if (const Item* vary = scenario.find("vary")) read_vary(*vary, sets, own_vary);
   apply_sets(request, sets);
   if (const Item* draw = scenario.find("draw")) {
     if (!draw->is_table()) draw->fail("[draw] must be a table");
@@ -77,9 +78,14 @@ std::vector<Choice> Grid::named_set(const std::string& axis, const std::string& 
   return read_choices(axis, *list);
 }
 
-void Grid::read_vary(const Item& vary, const Item* sets) {
+void Grid::read_vary(const Item& vary, const Item* sets, const Item* own) {
   if (!vary.is_table()) vary.fail("[vary] must be a table");
-  for (const auto& [name, item] : vary.table) {
+  if (own)
+    for (const auto& [name, item] : own->table)
+      if (!vary.find(name)) item.fail("'" + name + "' is no axis of [vary]");
+  for (const auto& [name, common] : vary.table) {
+    const Item* replaced = own ? own->find(name) : nullptr;
+    const Item& item = replaced ? *replaced : common;
     Axis axis;
     axis.name = name;
     if (item.is_scalar() && item.scalar.is_string()) {

@@ -28,8 +28,11 @@ struct GridRequest {
 
 class Grid {
  public:
-  // Reads [sets], [vary] and [draw] of a scenario. `parameters` outlives the grid.
-  Grid(const Item& scenario, const Parameters& parameters, const GridRequest& request);
+  // Reads [sets], [vary] and [draw] of a scenario. `parameters` outlives the grid. `own_vary`, a
+  // world's [world.NAME.vary] or null, replaces axes of the same name: the same labels with, say,
+  // scaled time-outs.
+  Grid(const Item& scenario, const Parameters& parameters, const GridRequest& request,
+       const Item* own_vary = nullptr);
 
   const std::vector<Axis>& axes() const { return axes_; }
   size_t cells() const;
@@ -39,7 +42,7 @@ class Grid {
   Assignment assignment(size_t cell, uint64_t seed, const Assignment& overrides) const;
 
  private:
-  void read_vary(const Item& vary, const Item* sets);
+  void read_vary(const Item& vary, const Item* sets, const Item* own);
   void apply_sets(const GridRequest& request, const Item* sets);
   std::vector<Choice> read_choices(const std::string& name, const Item& list) const;
   std::vector<Choice> named_set(const std::string& axis, const std::string& set, const Item* sets,

@@ -40,8 +40,8 @@ net::IpAddress nth_address(const net::Prefix& subnet, uint32_t n) {
 }
 
 Link read_link(const std::string& name, const Item& item, const Assignment& values) {
-  item.only({"ends", "subnet", "subnet6", "delay_ms", "jitter_ms", "loss", "rate_mbps", "mtu",
-             "access", "about"},
+  item.only({"ends", "subnet", "subnet_open", "subnet6", "delay_ms", "jitter_ms", "loss",
+             "rate_mbps", "mtu", "access", "about"},
             "link '" + name + "'");
   Link link;
   link.name = name;
@@ -51,6 +51,7 @@ Link read_link(const std::string& name, const Item& item, const Assignment& valu
   if (!ends.is_list() || ends.list.size() < 2) ends.fail("a link has two ends or more");
   for (const Item& end : ends.list) link.ends.push_back(end.text("an end"));
   link.subnet = read_subnet(item, "subnet", values, false);
+  link.subnet_open = read_subnet(item, "subnet_open", values, false);
   link.subnet6 = read_subnet(item, "subnet6", values, true);
   if (link.subnet.ip.is_none() && link.subnet6.ip.is_none())
     item.fail("link '" + name + "' needs a subnet or a subnet6");
@@ -96,6 +97,7 @@ Node read_node(const std::string& name, const Item& item, const Assignment& valu
     const std::string wrong = vocabulary.nat_kind(node.nat_kind);
     if (!wrong.empty()) kind.fail(wrong);
   }
+  node.translates = !vocabulary.nat_translates || vocabulary.nat_translates(node.nat_kind);
   node.engine = string(item, "engine", values, "culvert");
   if (node.engine != "culvert" && node.engine != "kernel")
     item.get("engine").fail("engine '" + node.engine + "'; " +
@@ -123,6 +125,18 @@ int addresses_wanted(const Node& node, const std::string& link, const Assignment
   const double wanted = number(node.where, key, values, 1);
   if (wanted < 1 || wanted > 64) node.where.get(key).fail(std::string(key) + " must be 1 to 64");
   return pool || node.kind == "host" ? static_cast<int>(wanted) : 1;
+}
+
+// Links inside of NATs that do not translate take their open subnets.
+void open_subnets(Network& network) {
+  for (Link& link : network.links) {
+    if (link.subnet_open.ip.is_none()) continue;
+    for (const std::string& end : link.ends) {
+      const Node* node = network.node(end);
+      if (node && node->kind == "nat" && !node->translates && node->outside_link != link.name)
+        link.subnet = link.subnet_open;
+    }
+  }
 }
 
 void assign_addresses(Network& network, const Assignment& values) {
@@ -259,6 +273,7 @@ Network resolve_network(const Item& topology, const Assignment& values,
     network.nodes.push_back(read_node(name, item, values, vocabulary));
   for (const auto& [name, item] : links.table)
     network.links.push_back(read_link(name, item, values));
+  open_subnets(network);
   assign_addresses(network, values);
   for (const Node& node : network.nodes) {
     if (node.kind != "nat") continue;

@@ -3,7 +3,9 @@
 //
 // Routing: a NAT cuts the network into realms, for nobody outside may know a route inside. In each
 // realm every node knows the way to every subnet of the realm, and by default goes to the NAT that
-// has the realm inside; in the outermost realm, to the nearest router.
+// has the realm inside; in the outermost realm, to the nearest router. A "NAT" that does not
+// translate (open, firewall-only) is a router to all this, and a link inside of it takes its
+// subnet_open, addresses that are nobody's private ones.
 #pragma once
 
 #include <boost/json.hpp>
@@ -21,6 +23,7 @@ struct Link {
   std::vector<std::string> ends;  // node names; the last is the upstream one and gets .1
   std::string access;             // "ethernet"
   net::Prefix subnet, subnet6;    // ip none: not of that family
+  net::Prefix subnet_open;        // instead of subnet where nothing translates in front
   double delay_ms = 0, jitter_ms = 0, loss = 0, rate_mbps = 1000;
   int mtu = 1500;
   Item where;
@@ -43,12 +46,14 @@ struct Node {
   std::vector<Interface> interfaces;
   std::vector<Route> routes;
   // NAT only:
+  bool translates = true;
   std::string nat_kind, engine, outside_link;
   boost::json::object nat_set;
   std::vector<net::IpAddress> public_addresses;
   Item where;
 
   const Interface* on(const std::string& link) const;
+  bool cuts() const { return kind == "nat" && translates; }  // realms
 };
 
 struct Network {

@@ -18,6 +18,8 @@ using Value = boost::json::value;
 struct Vocabulary {
   // Empty if `kind` names a NAT; else a sentence.
   std::function<std::string(const std::string& kind)> nat_kind;
+  // Does that NAT translate? Firewalls and "open" do not: the outside must know the way inside.
+  std::function<bool(const std::string& kind)> nat_translates;
   // Empty if the NAT has that axis and it takes the value; else a sentence.
   std::function<std::string(const std::string& axis, const std::string& value)> nat_axis;
   // Empty if the services' registry takes this command line; else a sentence.

@@ -59,7 +59,7 @@ const Item* world_table(const Item& scenario, const std::string& world) {
   if (!worlds) return nullptr;
   worlds->only({"ns3", "linux"}, "[world]");
   const Item* table = worlds->find(world);
-  if (table) table->only({"seeds", "budget_ms", "parameters"}, "[world." + world + "]");
+  if (table) table->only({"seeds", "budget_ms", "parameters", "vary"}, "[world." + world + "]");
   return table;
 }
 
@@ -138,12 +138,14 @@ net::Result<boost::json::object> plan_scenario(const std::string& name, const Re
 
     boost::json::array runs;
     for (const std::string& world : worlds) {
+      const Item* own = world_table(files.scenario, world);
+      const Grid grid(files.scenario, parameters, {request.sets},
+                      own ? own->find("vary") : nullptr);
       const Assignment overrides = world_overrides(files.scenario, world, parameters);
       const std::vector<uint64_t> seeds = seeds_of(files.scenario, world, request);
       if (grid.cells() * seeds.size() > request.most_runs)
         files.scenario.fail("this makes " + std::to_string(grid.cells() * seeds.size()) +
                             " runs, more than the limit of " + std::to_string(request.most_runs));
-      const Item* own = world_table(files.scenario, world);
       const Item* budget = own ? own->find("budget_ms") : nullptr;
       for (size_t cell = 0; cell < grid.cells(); ++cell) {
         std::string cell_name;

@@ -23,10 +23,10 @@ std::vector<std::set<std::string>> find_realms(const Network& network) {
       seen.insert(name);
       for (const std::string& end : network.link(name)->ends) {
         const Node& node = *network.node(end);
-        const bool from_outside = node.kind == "nat" && node.outside_link == name;
+        const bool from_outside = node.cuts() && node.outside_link == name;
         if (node.kind == "host" || from_outside) continue;
         for (const Interface& i : node.interfaces)
-          if (node.kind != "nat" || i.link != node.outside_link) todo.push_back(i.link);
+          if (!node.cuts() || i.link != node.outside_link) todo.push_back(i.link);
       }
     }
     realms.push_back(std::move(realm));
@@ -36,7 +36,7 @@ std::vector<std::set<std::string>> find_realms(const Network& network) {
 
 bool forwards(const Node& node, const std::string& from, const std::string& to) {
   if (node.kind == "host") return false;
-  return node.kind != "nat" || (from != node.outside_link && to != node.outside_link);
+  return !node.cuts() || (from != node.outside_link && to != node.outside_link);
 }
 
 struct Hop {
@@ -81,15 +81,16 @@ std::map<std::string, Hop> first_hops(const Network& network, const Node& node,
 const Node* default_exit(const Network& network, const Node& node,
                          const std::set<std::string>& realm) {
   for (const Node& nat : network.nodes) {
-    if (nat.kind != "nat" || realm.count(nat.outside_link)) continue;
+    if (!nat.cuts() || realm.count(nat.outside_link)) continue;
     for (const Interface& i : nat.interfaces)
       if (realm.count(i.link)) return &nat == &node ? nullptr : &nat;
   }
-  if (node.kind == "router") return nullptr;
+  if (node.kind != "host" && !node.cuts()) return nullptr;
   for (const Interface& i : node.interfaces) {
     if (!realm.count(i.link)) continue;
     for (const std::string& end : network.link(i.link)->ends)
-      if (network.node(end)->kind == "router") return network.node(end);
+      if (end != node.name && network.node(end)->kind != "host" && !network.node(end)->cuts())
+        return network.node(end);
   }
   return nullptr;
 }

@@ -198,8 +198,7 @@ net::IoResult DatagramImpl::receive(boost::span<DatagramIn> batch) {
 
 void DatagramImpl::on_readable(std::function<void()> callback) {
   set(readable_, std::move(callback));
-  armed_ = maybe_readable_ = true;  // let the next turn ask the kernel
-  schedule();
+  ask_again();
 }
 
 void DatagramImpl::on_writable(std::function<void()> callback) {

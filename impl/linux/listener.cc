@@ -108,7 +108,9 @@ std::unique_ptr<net::Stream> ListenerImpl::accept() {
 
 void ListenerImpl::on_readable(std::function<void()> callback) {
   set(readable_, std::move(callback));
-  armed_ = maybe_readable_ = true;
+  ask_again();
+  if (waiting_.empty()) return;
+  armed_ = true;
   schedule();
 }
 

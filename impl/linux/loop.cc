@@ -55,11 +55,15 @@ uint32_t Loop::add(Watch* watch, int fd) {
     free_.pop_back();
   }
   slots_[slot].watch = watch;
+  arm(EPOLL_CTL_ADD, slot, fd);
+  return slot;
+}
+
+void Loop::arm(int operation, uint32_t slot, int fd) {
   epoll_event event{};
   event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
   event.data.u64 = uint64_t{slots_[slot].generation} << 32 | slot;
-  epoll_ctl(epoll_.native_handle(), EPOLL_CTL_ADD, fd, &event);
-  return slot;
+  epoll_ctl(epoll_.native_handle(), operation, fd, &event);
 }
 
 void Loop::remove(uint32_t slot, int fd) {
@@ -144,6 +148,10 @@ void Watch::edge(uint32_t events) {
   if (events & (EPOLLRDHUP | EPOLLHUP)) hung_up_ = true;
   if (events & EPOLLERR) has_error_ = true;
   schedule();
+}
+
+void Watch::ask_again() {
+  if (fd_) loop_->arm(EPOLL_CTL_MOD, slot_, fd_.get());
 }
 
 bool Watch::is_readable() {

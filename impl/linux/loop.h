@@ -38,6 +38,7 @@ class Loop {
  private:
   friend class Watch;
   uint32_t add(Watch* watch, int fd);
+  void arm(int operation, uint32_t slot, int fd);
   void remove(uint32_t slot, int fd);
   void schedule(uint32_t slot);  // has Watch::turn run on the next turn of the loop
   void wait();
@@ -78,6 +79,8 @@ class Watch {
   bool has_error_ = false;        // something may be in the error queue
 
   bool armed_ = false;  // on_readable is due: something came, something was read, or it was set
+  // Has the kernel tell its edges anew, if there is something to tell.
+  void ask_again();
   // Asks the kernel, if the edges leave it open; corrects what is noted above.
   bool is_readable();
   bool is_writable();

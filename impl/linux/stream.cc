@@ -98,8 +98,8 @@ void StreamImpl::reset() {
 
 void StreamImpl::on_readable(std::function<void()> callback) {
   set(readable_, std::move(callback));
+  if (end_ == Error::none) return ask_again();
   armed_ = true;
-  if (end_ == Error::none) maybe_readable_ = true;  // let the next turn ask the kernel
   schedule();
 }
 

@@ -211,8 +211,7 @@ net::IoResult TunImpl::write(boost::span<const net::PacketOut> batch) {
 
 void TunImpl::on_readable(std::function<void()> callback) {
   set(readable_, std::move(callback));
-  armed_ = maybe_readable_ = true;
-  schedule();
+  ask_again();
 }
 
 void TunImpl::on_writable(std::function<void()> callback) {

@@ -116,8 +116,7 @@ TEST_F(HostCase, a_delay_of_zero_does_not_run_inside_arm_and_starves_nobody) {
   Inbox inbox(*receiver);
   CONTRACT_SKIP("F-01", "a zero delay takes no virtual time, so a spinning timer stops the world");
   EXPECT_TRUE(sender->send_to({ip("10.2.0.2"), 6000}, net::as_bytes("x")).ok());
-  ASSERT_TRUE(until([&] { return !inbox.got.empty(); }));
-  EXPECT_GT(spins, 0);
+  ASSERT_TRUE(until([&] { return !inbox.got.empty() && spins > 10; }));
   EXPECT_LT(spins, 1000000);
   stop = true;
 }

@@ -20,7 +20,7 @@ constexpr Duration kStep = 900us;         // ours: between staggered probes, wit
 constexpr Duration kWorthAnOpener = 1ms;  // ours: the precision that is asked of the bound
 // How much later than just in time a staggered probe leaves: measured delays are a little wrong,
 // and two packets due at one instant arrive in the order of their sizes. Ours.
-constexpr Duration kGuard = 200us;
+constexpr Duration kGuard = 150us;
 
 bool endpoint_dependent(Mapping mapping) {
   return mapping == Mapping::adm || mapping == Mapping::apdm;
@@ -42,34 +42,39 @@ std::vector<Duration> ordinary(Duration from, size_t count, Duration cap) {
   return offsets;
 }
 
-// The times, from our start, at which a probe reaches the peer's NAT just after that has opened,
-// for NAT–NAT distances from `far_end` down to the smallest possible (docs/punching.md, section
-// "When a NAT is far"). Empty: the first probe cannot be early.
-std::vector<Duration> staggered(const NatBehaviour& me, const NatBehaviour& peer) {
+struct Staggered {
+  std::vector<Duration> offsets;  // from our start; empty: the first probe cannot be early
+  bool surely = false;            // it is early unless the way to the peer is a detour
+};
+
+// The times at which a probe reaches the peer's NAT just after that has opened, for NAT–NAT
+// distances from the farthest that matters down to none (docs/punching.md, "When a NAT is far").
+Staggered staggered(const NatBehaviour& me, const NatBehaviour& peer) {
+  // Nothing is lost at a NAT that admits everybody; nothing arrives at the told address of one
+  // whose mapping is endpoint-dependent; nothing helps a pair that cannot become direct.
   if (peer.filtering == Filtering::eif || endpoint_dependent(peer.mapping)) return {};
+  if (!could_be_direct(me, peer)) return {};
   const Duration x = me.far.value_or(0ns), y = peer.far.value_or(0ns);
   const Duration mine = me.rtt / 2, theirs = peer.rtt / 2;  // starts, from the server's dispatch
-  const Duration p = std::max(mine - x, 0ns), q = std::max(theirs - y, 0ns);  // server–NAT
-  const Duration nearest = p > q ? p - q : q - p;  // NAT–NAT, by the triangle inequality
-  const Duration at_once = theirs + y - mine - x;  // beyond this distance no probe is early
-  // Equality counts: then sizes and queues decide. Below the guard nothing is worth a packet when
-  // no NAT is far.
-  if (at_once <= nearest && !(x != y && at_once + kGuard > nearest)) return {};
-  Duration farthest = std::max(at_once, nearest);
+  const Duration at_once = theirs + y - mine - x;           // beyond this distance nothing is early
+  if (at_once <= 0ns) return {};
+  const Duration p = mine - x, q = theirs - y;  // server–NAT
+  Staggered found;
+  found.surely = at_once > (p > q ? p - q : q - p);  // the triangle inequality's shortest way
+  Duration farthest = at_once;
   if (me.mapping == Mapping::eim && peer.mapping == Mapping::eim) {
     // From this distance on, being late by the difference costs nothing: the bound is set
     // elsewhere.
     const Duration free = y - x - (std::max(mine, theirs) - theirs);
-    farthest = std::clamp(free, nearest, farthest);
+    farthest = std::clamp<Duration>(free, 0ns, farthest);
   }
-  const auto steps = std::min<int64_t>((farthest - nearest + kStep - 1ns) / kStep,
-                                       static_cast<int64_t>(kMaxStaggered) - 1);
-  std::vector<Duration> offsets;
+  const auto steps =
+      std::min<int64_t>((farthest + kStep - 1ns) / kStep, static_cast<int64_t>(kMaxStaggered) - 1);
   for (int64_t i = 0; i <= steps; ++i) {
-    const Duration aimed = steps == 0 ? nearest : farthest - (farthest - nearest) * i / steps;
-    offsets.push_back(at_once > aimed ? at_once - aimed + kGuard : 0ns);
+    const Duration aimed = steps == 0 ? 0ns : farthest - farthest * i / steps;
+    found.offsets.push_back(at_once > aimed ? at_once - aimed + kGuard : 0ns);
   }
-  return offsets;
+  return found;
 }
 
 }  // namespace
@@ -99,22 +104,20 @@ Plan plan(const NatBehaviour& me, const NatBehaviour& peer, Role role, bool same
   plan.slow_gap = kSlowGap;
   plan.learned_offsets = ordinary(0ns, kFastProbes, cap);
   // Behind one public address nothing is known of the way between the two.
-  const std::vector<Duration> aimed =
-      same_public || plan.silent ? std::vector<Duration>{} : staggered(me, peer);
-  if (aimed.empty()) {
+  const Staggered aimed = same_public || plan.silent ? Staggered{} : staggered(me, peer);
+  if (aimed.offsets.empty()) {
     plan.offsets = plan.learned_offsets;
     return plan;
   }
-  // A probe that may be early could poison the peer's NAT: open our own with one that dies
-  // on the way, if we know how many routers are ours.
-  plan.delay = aimed.front();
-  if (plan.delay > kWorthAnOpener && me.hops && *me.hops > 0) {
+  // A probe that is early could poison the peer's NAT: open our own with one that dies on the way,
+  // if we know how many routers are ours. Waiting for the first aimed one costs nothing.
+  if (aimed.surely && aimed.offsets.front() > kWorthAnOpener && me.hops && *me.hops > 0) {
+    plan.delay = aimed.offsets.front();
     plan.opener_ttl = static_cast<uint8_t>(*me.hops + 1);
-  } else if (plan.delay > 0ns) {
-    plan.delay = 0ns;
+  } else if (aimed.offsets.front() > 0ns) {
     plan.offsets.push_back(0ns);
   }
-  plan.offsets.insert(plan.offsets.end(), aimed.begin(), aimed.end());
+  plan.offsets.insert(plan.offsets.end(), aimed.offsets.begin(), aimed.offsets.end());
   const size_t left = kFastProbes - std::min(kFastProbes - 1, plan.offsets.size());
   const Duration last = plan.offsets.back() + std::min(kGaps[0], cap);
   for (const Duration offset : ordinary(last, left, cap)) plan.offsets.push_back(offset);

@@ -134,7 +134,12 @@ Answer Server::answer_request(const Message& request, SocketIndex arrived_on,
   const size_t address_size = from.ip.is_v6() ? 20 : 8;
   builder.xor_address(Type::xor_mapped_address, from);
   if (whole || affordable(address_size)) builder.address(Type::mapped_address, from);
-  if (whole) builder.address(Type::response_origin, origin).address(Type::other_address, other);
+  // A2's sockets name A2's other port. RFC 5780 section 7.4 would have A1's, but coturn's client
+  // takes the address for its third mapping test from the second answer, and would there meet the
+  // first address again (coturn's server does the same). Discovery starts at A1.
+  const bool alternate = arrived_on.value & 2;
+  const net::Endpoint& told = alternate ? options_.endpoints[arrived_on.value ^ 1] : other;
+  if (whole) builder.address(Type::response_origin, origin).address(Type::other_address, told);
   if (affordable(options_.software.size())) builder.text(Type::software, options_.software);
   if (request.has(Type::padding) && request_size > builder.size() + tail + 4)
     builder.padding((request_size - builder.size() - tail - 4) & ~size_t{3});

@@ -3,6 +3,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -118,16 +119,22 @@ def test_mapping_lifetime_is_measured_through_a_nat(lab):
 @through(None)
 def test_wireshark_reads_our_messages(lab):
     capture = lab.folder / "stun.pcap"
-    dump = lab.daemon("server", "tcpdump", "-U", "-i", "any", "-w", capture, "udp", wait="listening on")
+    lab.daemon("server", "tcpdump", "-U", "-Z", "root", "--immediate-mode", "-i", "s0", "-w", capture,
+               "udp", wait="listening on")
     lab.stun_server()
     lab.stun_client("--behaviour")
     lab.stun_client("--classic")
-    assert dump
-    fields = ["stun.type", "stun.att.type", "_ws.malformed"]
     argv = ["tshark", "-r", capture, "-Y", "stun", "-T", "fields"]
-    for field in fields:
+    for field in ("stun.type", "stun.att.type", "_ws.malformed"):
         argv += ["-e", field]
-    lines = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
+
+    def dissected():
+        return subprocess.run(argv, capture_output=True, text=True, check=False).stdout.splitlines()
+
+    deadline = time.monotonic() + 10  # tcpdump writes a little later than it hears
+    while len(dissected()) < 14 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    lines = dissected()
     types = {line.split("\t")[0] for line in lines}
     assert {"0x0001", "0x0101"} <= types, lines
     attributes = {a for line in lines for a in line.split("\t")[1].split(",")}

@@ -59,7 +59,9 @@ TEST(StunServer, ChangeRequestPicksTheSocket) {
         EXPECT_EQ(answer.changed, ip || port);
         const auto message = Message::parse(answer.data);
         EXPECT_EQ(message->address(Type::response_origin), four().endpoints[answer.from.value]);
-        EXPECT_EQ(message->address(Type::other_address), four().endpoints[arrived ^ 3]);
+        // Always the second address, where test III of a client goes that looks at the last answer.
+        const uint8_t other = arrived < 2 ? arrived ^ 3 : arrived ^ 1;
+        EXPECT_EQ(message->address(Type::other_address), four().endpoints[other]);
       }
     }
   }

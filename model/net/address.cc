@@ -29,15 +29,16 @@ std::optional<uint32_t> parse_v4(std::string_view text) {
   return value;
 }
 
-// Groups of hexadecimal digits separated by ':'; the last may be dotted IPv4. -1: malformed.
-int parse_groups(std::string_view text, uint16_t* groups, int max) {
+// Groups of hexadecimal digits separated by ':'; the last of an address may be dotted IPv4 (`ends`).
+// -1: malformed.
+int parse_groups(std::string_view text, uint16_t* groups, int max, bool ends) {
   int count = 0;
   while (!text.empty()) {
     const size_t colon = text.find(':');
     const std::string_view part = text.substr(0, colon);
     if (part.find('.') != std::string_view::npos) {
       const auto v4 = parse_v4(part);
-      if (!v4 || colon != std::string_view::npos || count + 2 > max) return -1;
+      if (!v4 || !ends || colon != std::string_view::npos || count + 2 > max) return -1;
       groups[count++] = static_cast<uint16_t>(*v4 >> 16);
       groups[count++] = static_cast<uint16_t>(*v4);
       return count;
@@ -57,11 +58,11 @@ std::optional<IpAddress> parse_v6(std::string_view text) {
   const size_t gap = text.find("::");
   int heads, tails = 0;
   if (gap == std::string_view::npos) {
-    heads = parse_groups(text, head, 8);
+    heads = parse_groups(text, head, 8, true);
     if (heads != 8) return {};
   } else {
-    heads = parse_groups(text.substr(0, gap), head, 7);
-    tails = parse_groups(text.substr(gap + 2), tail, 7);
+    heads = parse_groups(text.substr(0, gap), head, 7, false);
+    tails = parse_groups(text.substr(gap + 2), tail, 7, true);
     if (heads < 0 || tails < 0 || heads + tails > 7) return {};
   }
   std::array<uint8_t, 16> bytes{};

@@ -41,8 +41,10 @@ Key derive_key(const Key& key, std::string_view purpose, Bytes context) {
   Key out;
   crypto_generichash_state state;
   crypto_generichash_init(&state, key.data(), key.size(), out.size());
-  const uint8_t length = static_cast<uint8_t>(purpose.size());  // keeps purpose and context apart
-  crypto_generichash_update(&state, &length, 1);
+  const uint64_t size = purpose.size();  // keeps purpose and context apart
+  uint8_t length[8];
+  for (int i = 0; i < 8; ++i) length[i] = static_cast<uint8_t>(size >> 8 * i);
+  crypto_generichash_update(&state, length, sizeof length);
   crypto_generichash_update(&state, as_bytes(purpose).data(), purpose.size());
   crypto_generichash_update(&state, context.data(), context.size());
   crypto_generichash_final(&state, out.data(), out.size());

@@ -15,7 +15,10 @@ class Random {
   // Uniform in [0, bound); bound 0 gives 0. Lemire 2019, without bias.
   uint64_t below(uint64_t bound);
   // Uniform in [low, high], both included.
-  uint64_t between(uint64_t low, uint64_t high) { return low + below(high - low + 1); }
+  uint64_t between(uint64_t low, uint64_t high) {
+    const uint64_t count = high - low + 1;
+    return count == 0 ? next() : low + below(count);  // 0: all 64 bits
+  }
   double unit() { return static_cast<double>(next() >> 11) * 0x1.0p-53; }  // [0, 1)
 
  private:

@@ -361,7 +361,12 @@ PacketTapRouting::Fate NatRouter::translate(nat::Side side, ns3::Ipv4Header& hea
       dropped_trace_(packet, header, std::string(to_string(outcome.reason)));
       break;
   }
-  after_call();
+  // Asking for the next deadline costs as much as the translation. It comes nearer only when
+  // something begins or closes; what is refreshed is asked about when its old time has come.
+  if (nat_->has_emitted()) send_emitted();
+  if (outcome.created || outcome.action == nat::Action::reply || !wake_.IsRunning() ||
+      view.closes())
+    arm();
   return fate;
 }
 

@@ -10,7 +10,8 @@
 namespace culvert::ns3_world {
 namespace {
 
-constexpr size_t kIpSize = 20;  // ns-3 has no IP options
+constexpr uint8_t kTcp = 6, kUdp = 17;  // IANA protocol numbers
+constexpr size_t kIpSize = 20;          // ns-3 has no IP options
 
 void put16(uint8_t* at, uint32_t value) {
   at[0] = static_cast<uint8_t>(value >> 8);
@@ -76,10 +77,20 @@ NatView::NatView(const ns3::Ipv4Header& header, const ns3::Packet& packet)
   std::memcpy(original_.data(), bytes_.data(), size_);
 }
 
+bool NatView::closes() const {
+  const size_t flags = kIpSize + 13;  // RFC 9293 section 3.1
+  const bool first = (original_[6] & 0x1f) == 0 && original_[7] == 0;
+  return original_[9] == kTcp && first && size_ > flags && (original_[flags] & 5) != 0;
+}
+
 void NatView::store(ns3::Ipv4Header& header, ns3::Packet& packet) const {
   header.SetSource(ns3::Ipv4Address(get32(bytes_.data() + 12)));
   header.SetDestination(ns3::Ipv4Address(get32(bytes_.data() + 16)));
+  // Of a TCP or UDP header ports and checksum may change; of ICMP anything in view.
+  const uint8_t protocol = bytes_[9];
   size_t changed = size_;
+  if (protocol == kTcp) changed = std::min(size_, kIpSize + 20);
+  if (protocol == kUdp) changed = std::min(size_, kIpSize + 8);
   while (changed > kIpSize && bytes_[changed - 1] == original_[changed - 1]) --changed;
   if (changed > kIpSize) replace_head(packet, {bytes_.data() + kIpSize, changed - kIpSize});
 }

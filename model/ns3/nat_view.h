@@ -23,6 +23,8 @@ class NatView {
 
   net::MutableBytes bytes() { return {bytes_.data(), size_}; }
   net::Bytes original() const { return {original_.data(), size_}; }
+  // Whether it is a TCP segment that closes its connection: FIN or RST.
+  bool closes() const;
   size_t total_length() const { return total_; }  // bytes of the whole IP packet
 
   // Puts what changed back: addresses into `header`, the rest into `packet`.

@@ -40,9 +40,9 @@ def bound(timing, hard=None, silent=None):
     if silent:
         lead = "y" if silent == "x" else "x"
         return Bound(start[lead] + 3 * timing.between, "silent")
-    if hard:
-        return Bound(start[hard] + 3 * timing.between, "reflexive")
     moved = _moved(timing, start)
+    if hard:  # its first probe, too, must not reach the other's NAT before that has opened
+        return Bound(moved[hard] + 3 * timing.between, "reflexive")
     rule = "far" if moved != start else "direct"
     return Bound(max(moved.values()) + 2 * timing.between, rule)
 
@@ -62,7 +62,8 @@ def _moved(timing, start):
 
 
 class Paths:
-    """Shortest ways through a run's links: delays in ms, and the nodes on the way."""
+    """The ways that packets take through a run's links: fewest hops, as the planner routes them, the
+    quicker of two equally long ones; delays in ms, and the nodes on the way."""
 
     def __init__(self, run):
         self.kinds = {n["name"]: n.get("kind") for n in run.get("nodes", [])}
@@ -77,9 +78,9 @@ class Paths:
 
     def way(self, start, end):
         """(delay in ms, [nodes]) from start to end, or None. Hosts and other LANs do not forward."""
-        seen, queue = set(), [(0.0, 0, start, [start])]
+        seen, queue = set(), [(0, 0.0, start, [start])]
         while queue:
-            delay, hops, node, path = heapq.heappop(queue)
+            hops, delay, node, path = heapq.heappop(queue)
             if node == end:
                 return delay, path
             if node in seen or (node != start and self.kinds.get(node) == "host"):
@@ -87,7 +88,7 @@ class Paths:
             seen.add(node)
             for step, other in self.near.get(node, []):
                 if other not in seen:
-                    heapq.heappush(queue, (delay + step, hops + 1, other, path + [other]))
+                    heapq.heappush(queue, (hops + 1, delay + step, other, path + [other]))
         return None
 
 

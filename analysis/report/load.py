@@ -21,6 +21,7 @@ class Result:
     warnings: list
     cells: list
     runs: dict
+    twin: bool = False  # another folder on the page has the same scenario
 
 
 def load(folder, key):

@@ -21,7 +21,10 @@ DEFAULT_MAX_BYTES = 15_000_000
 def build_report(folders, out, max_bytes=DEFAULT_MAX_BYTES):
     """Writes the page for the folders to `out`; its size in bytes. AnalysisError if unusable."""
     results = [load(folder, "r%d" % i) for i, folder in enumerate(folders)]
-    body = "".join(_section(r, open_=True) for r in results)
+    asked = [r.summary["scenario"] for r in results]
+    for r in results:  # two folders of one scenario are told apart by the folder
+        r.twin = asked.count(r.summary["scenario"]) > 1
+    body = "".join(_section(r) for r in results)
     cells = {"%s:%d" % (r.key, i): payload.pack(payload.cell_entry(r, i))
              for r in results for i in range(len(r.cells))}
     where = {"%s/%s" % (r.key, record["id"]): "%s:%d" % (r.key, i)
@@ -68,7 +71,7 @@ def _assemble(results, body, cells, where, packed, left_out):
 
 def _title(result):
     name = str(result.summary["scenario"]).replace("_", " ")
-    return name[:1].upper() + name[1:]
+    return name[:1].upper() + name[1:] + (" (%s)" % result.folder.name if result.twin else "")
 
 
 # ---------------------------------------------------------------- overview
@@ -97,7 +100,8 @@ def overview(results):
                         escape(", ".join(plans.voice_name(v) for v in s["voices"])),
                         s["counts"]["runs"],
                         " " + _badge("bad", "%d no answer" % lacking) if lacking else "", agree, held))
-    return ('<section class="over"><div class="scroll"><table class="list"><thead><tr><th>Asked</th>'
+    return ('<section class="over"><h1>What became direct, in which world, and why</h1>'
+            '<div class="scroll"><table class="list"><thead><tr><th>Asked</th>'
             '<th>Voices</th><th>Runs</th><th>Do the voices agree?</th><th>As expected?</th></tr></thead>'
             '<tbody>%s</tbody></table></div></section>' % "".join(rows))
 
@@ -109,7 +113,7 @@ def _badge(kind, text):
 
 # ---------------------------------------------------------------- one result
 
-def _section(result, open_):
+def _section(result):
     s = result.summary
     drawn = figures(result)
     plots = "".join('<figure class="plot"><figcaption><b>%s</b><br>%s</figcaption>%s</figure>'

@@ -182,6 +182,7 @@ def _follow(ladder, run, events):
             if hop.node not in ladder.columns and hop.what != "lost":
                 ladder.columns.append(hop.node)
                 ladder.kinds.setdefault(hop.node, "host")
+    ladder.notes = [n for n in ladder.notes if n.node in ladder.columns]
 
 
 def _test_drops(ladder, node, dropped):

@@ -79,7 +79,7 @@ def _square(result, found):
         under = "%.0f ms" % cell["time"]["median"]
     lacking = cell["n"] - cell["decided"]
     if lacking:
-        under = "%d no answer" % lacking
+        under = "+%d ?" % lacking
         kind += " h-gap"
     return ('<td><button class="%s" style="--share:%.2f" data-cell="%s:%d" aria-label="%s">%s<small>'
             '%s</small></button></td>' % (kind, share, result.key, index,

@@ -8,6 +8,7 @@ lose theirs first, and the page says so beside the command that makes them again
 import base64
 import json
 import zlib
+from html import escape
 
 from analysis import plan as plans
 from analysis.events import read_log
@@ -62,7 +63,17 @@ def run_blob(result, run_id):
     log = read_log(path)
     if log.missing:
         return None
-    return pack({"log": log_text(path), "ladder": draw(build(run, log))})
+    return pack({"log": log_text(path), "ladder": _drawn(run, log)})
+
+
+def _drawn(run, log):
+    """The ladder; a log whose fields are not what they should be costs its drawing, not the page."""
+    try:
+        return draw(build(run, log))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return ('<svg xmlns="http://www.w3.org/2000/svg" class="ladder" width="900" height="50">'
+                '<text x="12" y="28">This log cannot be drawn: %s</text></svg>'
+                % escape("%s %s" % (type(error).__name__, error))[:200])
 
 
 def log_text(path):

@@ -77,3 +77,13 @@ def test_a_flood_is_bounded():
 def test_an_empty_log_can_be_drawn():
     xml.fromstring(draw(ladder([])))
     xml.fromstring(draw(build({"id": "x", "world": "ns3"}, Log("x", []))))
+
+
+def test_a_drop_at_a_nat_off_the_way_is_left_out():
+    run = synthetic.run("ns3", "eim-eif", "eim-eif")
+    run["nodes"].append({"name": "far", "kind": "nat", "nat": {"kind": "x"}})
+    drop = event(140, "far", "nat.dropped", source="1.2.3.4:5", destination="1.2.3.5:6",
+                 why="no_mapping", packet="bbbb0001")
+    drawn = build(run, Log("x", synthetic.log(run)[:-1] + [drop]))
+    assert "far" not in drawn.columns
+    xml.fromstring(draw(drawn))

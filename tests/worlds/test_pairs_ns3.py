@@ -62,8 +62,8 @@ def test_a_seed_repeats_to_the_byte_and_another_does_not(tmp_path):
 
 
 @pytest.mark.parametrize("filter_state, binding, count", [
-    ("per_mapping", "yes", 57), ("per_mapping", "no", 45),
-    ("per_endpoint", "yes", 69), ("per_endpoint", "no", 49)])
+    ("mapping", "yes", 57), ("mapping", "no", 45),
+    ("endpoint", "yes", 69), ("endpoint", "no", 49)])
 def test_the_other_readings_of_rfc_4787_have_their_own_counts(tmp_path, filter_state, binding, count):
     """What the oracle's table allows if the right side leads; culvert measures kinds, not readings,
     so it may not find each of them: it never exceeds the count."""

@@ -84,7 +84,8 @@ RunResult Run::execute() {
     ns3::Simulator::Run();
     network_->log_counters();
   }
-  write_end(*own_, result_.why, result_.detail);
+  // After whatever else is written in the last moment.
+  write_end(*log_.open("-", ~size_t{0}), result_.why, result_.detail);
   result_.log = log_.take();
   return std::move(result_);
 }

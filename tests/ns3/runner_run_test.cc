@@ -166,6 +166,7 @@ TEST(RunnerRun, PutsNatsToWorkAndRebootsThem) {
   EXPECT_EQ(
       lines_with(result.log, {"\"node\":\"b\"", "\"got\"", "\"from\":\"198.51.100.77:"}).size(),
       5u);
+  EXPECT_THAT(lines_with(result.log, {"{"}).back(), HasSubstr("\"event\":\"end\""));
   // Answers that were under way when the NAT forgot: dropped, and said so.
   EXPECT_FALSE(lines_with(result.log, {"\"dropped\"", "\"why\":\"no_mapping\""}).empty());
   EXPECT_EQ(lines_with(result.log, {"\"counters\"", "\"created\":3"}).size(), 1u);

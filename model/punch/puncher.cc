@@ -110,6 +110,9 @@ void Puncher::on_registered(const rendezvous::Registered& reply, bool moved) {
                      {"local", mux().local()},
                      {"rtt_ms", client_->rtt().value_or(reply.rtt)},
                      {"moved", moved}});
+  for (auto& [name, peer] : peers_) {  // a restarted NAT has forgotten the paths, too
+    if (moved && peer.session) peer.session->check_now();
+  }
   // Another public address may mean another NAT; only another port means that it was restarted.
   if (first || other_address) {
     measure();
@@ -242,6 +245,11 @@ void Puncher::on_introduced(const Introduction& introduction) {
   const uint64_t id = introduction.session;
   events.result = [this, name](const SessionResult& result) { on_result(name, result); };
   events.lost = [this, name](Time last_heard) { on_lost(name, last_heard); };
+  events.moved = [this, name](Time last_answer) {
+    const Duration outage = host_.now() - last_answer;
+    host_.log().write("punch", "path_lost", {{"peer", name}, {"outage_ms", outage}});
+    host_.log().write("punch", "path_restored", {{"peer", name}, {"outage_ms", outage}});
+  };
   events.report = [this, id](const rendezvous::Sighting& s) { client_->report(id, s); };
   events.fresh_socket = [this, name](int round, bool quiet) {
     on_fresh_socket(name, round, quiet);

@@ -222,7 +222,9 @@ void Session::on_answer(const Probe& answer, const net::Endpoint& from) {
       path_ = sent.to;
       host_.log().write("punch", "path_verified",
                         {{"remote", path_}, {"took_ms", rtt}, {"peer", introduction_.peer}});
+      if (events_.moved) events_.moved(last_answer_);
     }
+    last_answer_ = host_.now();
     keepalive_tries_ = 0;
     keepalive_at_ = host_.now() + options_.keepalive;
     return;
@@ -235,6 +237,7 @@ void Session::confirmed(const net::Endpoint& remote, Origin origin) {
   confirmed_ = true;
   sighting_.confirmed = true;
   path_ = remote;
+  last_answer_ = host_.now();
   keepalive_at_ = host_.now() + options_.keepalive;
   const Duration took = host_.now() - since_;
   host_.log().write("punch", "path_verified",
@@ -293,6 +296,12 @@ void Session::close() {
   }
   over_ = true;
   timer_.cancel();
+}
+
+void Session::check_now() {
+  if (!established() || keepalive_tries_ > 0) return;
+  keepalive_at_ = host_.now();
+  arm();
 }
 
 void Session::keep_alive() {

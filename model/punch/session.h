@@ -36,8 +36,11 @@ struct SessionResult {
 
 // Owner's callbacks. The session must not be destroyed inside one of them.
 struct SessionEvents {
-  std::function<void(const SessionResult&)> result;         // once
-  std::function<void(net::Time last_heard)> lost;           // an established path fell silent
+  std::function<void(const SessionResult&)> result;  // once
+  std::function<void(net::Time last_heard)> lost;    // an established path fell silent
+  // The peer's address changed under an established path, and the path with it; ours did not work
+  // since `last_answer`.
+  std::function<void(net::Time last_answer)> moved;
   std::function<void(const rendezvous::Sighting&)> report;  // to be told to the server
   // Nothing worked so far: ask for a socket that no NAT has seen yet; answered by use().
   std::function<void(int round, bool quiet)> fresh_socket;
@@ -62,6 +65,8 @@ class Session : private Wire {
   void on_icmp(const net::IcmpEvent& event);
   void on_peer_report(const rendezvous::PeerReport& report);
 
+  // Our own address may have changed: look at an established path now.
+  void check_now();
   net::Status send_text(std::string_view text);
   void close();  // tells the peer
 
@@ -126,7 +131,7 @@ class Session : private Wire {
 
   bool started_ = false, confirmed_ = false, over_ = false;
   net::Endpoint path_, other_path_;
-  net::Time last_heard_{0};
+  net::Time last_heard_{0}, last_answer_{0};
   net::Duration path_rtt_{0};
   net::Time keepalive_at_ = net::Time::max();
   int keepalive_tries_ = 0;

@@ -39,6 +39,8 @@ net::Status RendezvousServer::start() {
       options_.mediator, [this](net::MutableBytes out) { host_.secure_random(out); }, &host_.log());
   stun::ServerOptions stun_options;
   stun_options.endpoints = endpoints;
+  // Ours: a dozen devices behind one carrier's address measure at once, 40 requests each.
+  stun_options.limit = {100, 600, 4096};
   stun_ = std::make_unique<stun::Server>(stun_options);
   for (uint8_t i = 0; i < 4; ++i) {
     if (!sockets_[i].mux) continue;

@@ -58,7 +58,8 @@ TEST(Probes, AreStunAndComeOutAsTheyWentIn) {
 TEST(Probes, EveryChangedByteIsRefused) {
   const auto keys = punch::probe_keys(key(1), 42, "a", "b");
   const net::Buffer bytes = punch::encode(a_probe(), keys);
-  // The fingerprint's own header, the last eight bytes' first half, is not covered: it says nothing.
+  // The fingerprint's own header, the last eight bytes' first half, is not covered: it says
+  // nothing.
   for (size_t i = 0; i + 8 < bytes.size(); ++i) {
     net::Buffer changed = bytes;
     changed[i] ^= 1;

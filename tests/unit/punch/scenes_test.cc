@@ -234,6 +234,22 @@ TEST_F(Scene, WithoutAMeasurementOneOrderAndThenTheOther) {
   }
 }
 
+// b's NAT admits everybody, so a's checks still arrive, from another port: b follows them.
+TEST_F(Scene, APathWhosePeerMovedIsFollowedWithoutANewPunch) {
+  options.keepalive = 1s;
+  const auto n = nat("n", "eim-apdf", "198.51.100.2", core, "198.51.100.1");
+  const auto m = nat("m", "eim-eif", "192.0.2.2", core, "192.0.2.1");
+  start(host("a", "10.1.0.2", n, "10.1.0.1"), host("b", "10.2.0.2", m, "10.2.0.1"));
+  ASSERT_TRUE(punch().direct());
+  net.nat_at(n).reboot(net.now());
+  EXPECT_TRUE(net.run_until([&] { return !net.lines("b", "path_restored").empty(); }, 3s));
+  EXPECT_TRUE(net.lines("a", "path_lost").empty());
+  EXPECT_EQ(net.lines("s", "introduced").size(), 1u);
+  ASSERT_TRUE(device_b->send_text("a", "still there").ok());
+  net.run_for(100ms);
+  EXPECT_EQ(net.lines("a", "data_received").size(), 1u);
+}
+
 TEST_F(Scene, TextTravelsOverThePathAndCloseIsTold) {
   const auto n = nat("n", "eim-apdf", "198.51.100.2", core, "198.51.100.1");
   const auto m = nat("m", "eim-adf", "192.0.2.2", core, "192.0.2.1");

@@ -101,6 +101,9 @@ Outcome Nat::Impl::refuse_unsolicited(int64_t now, const Packet& p, Reason reaso
       return outcome;
     }
   }
+  // Nobody answers about multicast or broadcast (RFC 1122 section 3.2.2, RFC 4443 section 2.4).
+  const uint8_t* const to = p.data() + (p.parsed.version == 4 ? 16 : 24);
+  if (p.parsed.version == 4 ? to[0] >= 224 : to[0] == 0xff) return outcome;
   net::IpAddress reporter;
   if (p.identity && !addresses_.empty()) reporter = addresses_.front();
   const auto reply = [&](net::Buffer packet) {

@@ -234,6 +234,14 @@ TEST(Unsolicited, SynIsDroppedResetRefusedOrHeld) {
   }
 }
 
+TEST(Unsolicited, MulticastIsNotAnswered) {
+  NetOfOne n("firewall-only,unsolicited_udp=icmp");
+  n.in(kX, kA);
+  EXPECT_EQ(n.last.action, Action::reply);
+  n.in(kX, at("239.1.2.3:5000"));
+  EXPECT_EQ(n.last.action, Action::drop);
+}
+
 TEST(Unsolicited, HeldSynIsAnsweredAfterSixSecondsUnlessTheHostCalledBack) {
   for (const bool called : {false, true}) {
     NetOfOne n("eim-apdf,ports=preserving,unsolicited_tcp=hold");

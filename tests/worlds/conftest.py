@@ -43,8 +43,8 @@ def direct_by_pair(rows):
     """(nat_a, nat_b) -> the set of outcomes over its seeds."""
     pairs = {}
     for row in rows:
-        assert row["direct"] in ("True", "False"), row
-        pairs.setdefault((row["nat_a"], row["nat_b"]), set()).add(row["direct"] == "True")
+        assert row["direct"] in ("true", "false"), row
+        pairs.setdefault((row["nat_a"], row["nat_b"]), set()).add(row["direct"] == "true")
     return pairs
 
 

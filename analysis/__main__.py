@@ -30,6 +30,9 @@ def main(argv=None):
     try:
         return {"rows": _rows, "report": _report, "figures": _figures,
                 "ladder": _ladder}[options.command](options)
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        sys.stdout = None
+        return 0
     except AnalysisError as error:
         print("analysis: %s" % error, file=sys.stderr)
         return 2

@@ -18,7 +18,7 @@ class Bound:
 
 @dataclass(frozen=True)
 class Timing:
-    """One-way delays in ms: x = initiator. x_nat: host to its outermost NAT; 0 without a NAT."""
+    """One-way delays in ms; x is the initiator. x_nat: host to its outermost NAT that filters."""
 
     x_server: float
     y_server: float
@@ -102,25 +102,24 @@ def run_timing(run, initiator, responder, server, unfiltered=()):
     between = paths.way(initiator, responder)
     if not (x and y and between):
         return None
-    x_nats, y_nats = _own_nats(paths, between[1]), _own_nats(paths, between[1][::-1])
-    return Timing(x[0], y[0], between[0], _delay(paths, between[1], x_nats),
-                  _delay(paths, between[1][::-1], y_nats),
-                  any(n not in unfiltered for n in x_nats), any(n not in unfiltered for n in y_nats))
+    way = between[1]
+    x_nats = _own_nats(paths, way, x[1], y[1], unfiltered)
+    y_nats = _own_nats(paths, way[::-1], y[1], x[1], unfiltered)
+    return Timing(x[0], y[0], between[0], _delay(paths, way, x_nats),
+                  _delay(paths, way[::-1], y_nats), bool(x_nats), bool(y_nats))
 
 
-def _own_nats(paths, nodes):
-    """The NATs of nodes[0] on the way to its peer: those before the first plain router."""
-    own = []
-    for node in nodes[1:]:
-        if paths.kinds.get(node) == "router":
-            break
-        if paths.kinds.get(node) == "nat":
-            own.append(node)
-    return own
+def _own_nats(paths, way, to_server, peer_to_server, unfiltered):
+    """The NATs that filter for way[0] alone: on its way to the peer and to the server.
+
+    One that both are behind need not be crossed (host candidates), so it is in no lower bound.
+    """
+    return [n for n in way[1:] if paths.kinds.get(n) == "nat" and n in to_server
+            and n not in peer_to_server and n not in unfiltered]
 
 
 def _delay(paths, nodes, nats):
-    """Delay from nodes[0] to the outermost of its NATs, 0 without one."""
+    """Delay from nodes[0] to the outermost of `nats`, 0 without one."""
     if not nats:
         return 0.0
     last = nodes.index(nats[-1])
@@ -158,10 +157,14 @@ def run_bound(run, log):
     side = {initiator: "x", others[0]: "y"}
     silent = [side[e["node"]] for e in log.named("punch.planned")
               if e.get("silent") is True and e["node"] in side]
-    # A side that reports a peer-reflexive path has learned the other's address from a probe.
+    # A side that reports a peer-reflexive path has learned the other's address from a probe. It had
+    # to only if that mapping depends on the endpoint; else (hairpin) the other way was open too.
+    easy = {e["node"] for e in log.named("punch.nat_measured") if e.get("mapping") == "eim"}
     learned = {"x": "y", "y": "x"}
     hard = [learned[side[e["node"]]] for e in results
             if e.get("path") == "peer-reflexive" and e["node"] in side]
+    names = {v: k for k, v in side.items()}
+    hard = [s for s in hard if names[s] not in easy]
     start = dict(zip("xy", timing.starts))
     hardest = min(hard, key=start.get) if hard else None
     return bound(timing, hardest, silent[0] if silent else None)

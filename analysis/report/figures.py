@@ -34,8 +34,9 @@ def _name(key):
 
 def _facets(result):
     names = plans.facet_columns(result.plan)
+    voices = len(result.summary["voices"])
     return [n for n in names if n in ("technique", "pair", "nat", "kind", "hairpin", "far")
-            and len({str(value(r, n)) for r in result.records}) > 1]
+            and 1 < len({str(value(r, n)) for r in result.records}) * voices <= MOST_CURVES]
 
 
 def _thin(items):

@@ -77,6 +77,9 @@ def _square(result, found):
         under = "%.0f–%.0f %%" % (100 * cell["interval"][0], 100 * cell["interval"][1])
     elif cell["time"] and cell["time"]["median"] is not None:
         under = "%.0f ms" % cell["time"]["median"]
+    elif cell["time"] is None:  # no time to direct: then the first duration that is measured
+        first = next((s for n, s in cell["measures"].items() if n.endswith("_ms")), None)
+        under = "%s ms" % _number(first["median"]) if first else ""
     lacking = cell["n"] - cell["decided"]
     if lacking:
         under = "+%d ?" % lacking
@@ -107,6 +110,8 @@ def cell_list(result):
         row = [escape(plans.voice_name(cell["voice"]))]
         row += [escape(plans.plain(cell["at"][c])) for c in columns]
         kind, share = tone(cell)
+        if not result.summary["success"] and cell["decided"]:
+            kind = "h-plain"
         text = "%d/%d" % (cell["successes"], cell["decided"]) if result.summary["success"] \
             else "%d/%d" % (cell["decided"], cell["n"])
         gap = cell["n"] - cell["decided"]
@@ -129,5 +134,12 @@ def _spread(spread):
     if not spread or spread["median"] is None:
         return "–"
     if spread["p10"] == spread["p90"]:
-        return "%.4g" % spread["median"]
-    return "%.4g <small>%.4g–%.4g</small>" % (spread["median"], spread["p10"], spread["p90"])
+        return _number(spread["median"])
+    return "%s <small>%s–%s</small>" % tuple(_number(spread[k]) for k in ("median", "p10", "p90"))
+
+
+def _number(value):
+    """Four figures that matter, never an exponent: 29 660, 127.8, 0.05."""
+    if abs(value) >= 1000:
+        return "{:,.0f}".format(value).replace(",", "\u202f")
+    return "%.4g" % value

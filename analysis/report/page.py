@@ -140,10 +140,11 @@ def _asked(result):
     picture = ('<pre class="picture" aria-label="the network">%s</pre>' % escape(plan["picture"])
                if plan.get("picture") else "")
     again = str(plan.get("rerun") or "")
-    return ('<details class="asked"><summary>What was asked: %d runs, topology %s, seeds 1–%d</summary>'
+    return ('<details class="asked"><summary>What was asked: %d runs, topology %s, %d seed%s</summary>'
             '<div class="cols"><dl>%s<dt>runs</dt><dd>%d: %s</dd><dt>again</dt><dd><code>%s</code></dd>'
             '</dl>%s</div></details>' % (
-                s["counts"]["runs"], escape(str(s["topology"])), seeds, "".join(columns),
+                s["counts"]["runs"], escape(str(s["topology"])), seeds,
+                "" if seeds == 1 else "s", "".join(columns),
                 s["counts"]["runs"], escape(whys), escape(again), picture))
 
 
@@ -162,7 +163,8 @@ def _agreement(result):
                                                               counts["compared"] + counts["nothing"]))
     else:
         head = _badge("good", "%s say the same in all %d cells" % (names, counts["compared"]))
-    note = " %d cells were heard from one voice only." % alone if alone else ""
+    note = (" %d cell%s heard from one voice only." % (alone, " was" if alone == 1 else "s were")
+            if alone else "")
     times = result.summary["times"]
     if times and times["ratio"]["median"] is not None:
         note += " Times on Linux are %.3f × those of ns-3 in the median of %d pairs." % (

@@ -9,7 +9,7 @@ import synthetic
 from analysis import bounds
 from analysis.bounds import Timing, bound
 from analysis.errors import AnalysisError
-from analysis.events import read_log, scan_log
+from analysis.events import Log, read_log, scan_log
 from analysis.rows import rows_from
 
 EXPECT = {"where": {"technique": "culvert"}, "measure": "direct", "always": 8, "never": 1}
@@ -133,6 +133,29 @@ def test_bounds_of_the_field_note():
     assert bound(Timing(30, 10, 25), hard="x").ms == pytest.approx(135)
     assert bound(Timing(30, 10, 25), hard="y").ms == pytest.approx(115)
     assert bound(Timing(30, 10, 25), silent="x").ms == pytest.approx(40 + 75)
+
+
+def test_nested_nats_count_where_they_filter_for_one_side_only():
+    run = {"nodes": [{"name": n, "kind": k} for n, k in (
+               ("a", "host"), ("home", "nat"), ("cgn", "nat"), ("b", "host"), ("core", "router"),
+               ("s", "host"), ("c", "host"))],
+           "links": [{"ends": e, "delay_ms": d} for e, d in (
+               (["a", "home"], 1), (["home", "cgn"], 8), (["b", "cgn"], 2), (["cgn", "core"], 5),
+               (["core", "s"], 5), (["core", "c"], 1))]}
+    outside = bounds.run_timing(run, "a", "c", "s")
+    assert (outside.x_nat, outside.x_filters, outside.y_filters) == (9, True, False)
+    assert bounds.run_timing(run, "a", "c", "s", {"cgn"}).x_nat == 1
+    inside = bounds.run_timing(run, "a", "b", "s")  # both are behind cgn
+    assert (inside.x_nat, inside.y_nat, inside.y_filters) == (1, 0, False)
+
+
+def test_a_mapping_that_is_independent_is_not_learned_of_necessity():
+    run = synthetic.run("ns3", "eim-eif", "eim-eif")
+    events = [dict(e, path="peer-reflexive") if e["event"] == "result" else e
+              for e in synthetic.log(run)]
+    measured = [synthetic.event(50, n, "punch.nat_measured", mapping="eim") for n in "ab"]
+    assert bounds.run_bound(run, Log("x", events)).rule == "reflexive"
+    assert bounds.run_bound(run, Log("x", events + measured)).rule == "direct"
 
 
 def test_waiting_is_never_worse_than_a_reply_alone():

@@ -118,7 +118,9 @@ void LinuxHost::wake_at(net::Time when) {
   });
 }
 
-void LinuxHost::secure_random(net::MutableBytes out) { randombytes_buf(out.data(), out.size()); }
+void LinuxHost::secure_random(net::MutableBytes out) {
+  if (!out.empty()) randombytes_buf(out.data(), out.size());
+}
 
 void LinuxHost::post(std::function<void()> task) {
   boost::asio::post(loop_.context(), [alive = alive_, task = std::move(task)] {

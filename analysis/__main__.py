@@ -1,4 +1,4 @@
-"""python3 -m analysis rows PLAN OUT | report DIR [DIR...] --out FILE | figures DIR --figures DIR."""
+"""python3 -m analysis rows PLAN OUT | report DIR... --out FILE | figures DIR... --figures DIR."""
 
 import argparse
 import sys

@@ -35,7 +35,7 @@ class Timing:
 
 
 def bound(timing, hard=None, silent=None):
-    """The Bound. `hard`, `silent`: "x", "y" or None: whose address is learned; who waits to hear."""
+    """The Bound. `hard`: whose address is learned, `silent`: who waits: "x", "y" or None."""
     start = dict(zip("xy", timing.starts))
     if silent:
         lead = "y" if silent == "x" else "x"
@@ -62,8 +62,8 @@ def _moved(timing, start):
 
 
 class Paths:
-    """The ways that packets take through a run's links: fewest hops, as the planner routes them, the
-    quicker of two equally long ones; delays in ms, and the nodes on the way."""
+    """The ways that packets take through a run's links: fewest hops, as the planner routes them,
+    the quicker of two equally long ones; delays in ms, and the nodes on the way."""
 
     def __init__(self, run):
         self.kinds = {n["name"]: n.get("kind") for n in run.get("nodes", [])}
@@ -77,7 +77,7 @@ class Paths:
                         self.near.setdefault(a, []).append((delay, b))
 
     def way(self, start, end):
-        """(delay in ms, [nodes]) from start to end, or None. Hosts and other LANs do not forward."""
+        """(delay in ms, [nodes]) from start to end, or None. Hosts do not forward."""
         seen, queue = set(), [(0, 0.0, start, [start])]
         while queue:
             hops, delay, node, path = heapq.heappop(queue)

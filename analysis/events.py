@@ -57,7 +57,8 @@ def _read(path, pattern):
     log = Log(path)
     try:
         if path.stat().st_size > MAX_LOG_BYTES:
-            log.warnings.append("%s: larger than %d MB, not read" % (path.name, MAX_LOG_BYTES >> 20))
+            log.warnings.append("%s: larger than %d MB, not read"
+                                % (path.name, MAX_LOG_BYTES >> 20))
             log.missing = True
             return log
         text = path.read_text(encoding="utf-8", errors="replace")

@@ -1,4 +1,4 @@
-"""A ladder (sequence) diagram's content: who sent what when, through which NAT, and what became of it.
+"""A ladder (sequence) diagram's content: who sent what when, through which NAT, and its fate.
 
 Pure: events of one run in, columns and steps out; `ladder_svg` draws. Packets are followed through
 address translations by their mark (`packet`) and their addresses (docs/reference/events.md).

@@ -107,7 +107,8 @@ class _Drawing:
         self.clock()
         bottom = self.height
         for remark in self.ladder.remarks[:6]:
-            self.texts.append('<text class="dim" x="8" y="%.1f">%s</text>' % (bottom, _t(remark, 140)))
+            self.texts.append('<text class="dim" x="8" y="%.1f">%s</text>'
+                              % (bottom, _t(remark, 140)))
             bottom += LINE + 2
         if not self.ladder.columns:
             self.texts.append('<text x="8" y="40">Nothing was sent in this run.</text>')
@@ -254,8 +255,8 @@ class _Drawing:
 
 _MARKERS = "".join(
     '<marker id="%s" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="8" markerHeight="8" '
-    'markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0.6L8 4L0 7.4z" style="fill:var(--%s)"/>'
-    '</marker>' % (name, colour) for name, colour in
+    'markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0.6L8 4L0 7.4z" '
+    'style="fill:var(--%s)"/></marker>' % (name, colour) for name, colour in
     (("to", "ink"), ("in", "good"), ("sv", "dim")))
 
 

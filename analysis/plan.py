@@ -12,11 +12,11 @@ from analysis.errors import AnalysisError
 
 FORMAT = 1
 # The voices in the order of every table: the simulator, the same code on Linux, the kernel's NAT.
-VOICES = {"ns3": "ns-3", "linux": "Linux", "kernel": "Linux, kernel NAT"}
+VOICES = {"ns3": "ns-3", "linux": "Linux", "kernel": "kernel NAT"}
 
 
 def load_plan(source):
-    """The plan in `source`: a dict, a plan.json, or a folder with one. AnalysisError if unusable."""
+    """The plan in `source`: a dict, a plan.json or its folder. AnalysisError if unusable."""
     if isinstance(source, dict):
         return _checked(source, "the plan")
     path = Path(source)

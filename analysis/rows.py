@@ -26,7 +26,7 @@ PARALLEL_FROM = 400
 def rows_from(plan, out_dir, write=True):
     """DataFrame with a row per run of the plan, from `out_dir`/logs; AnalysisError on bad input.
 
-    Writes `out_dir`/results.csv and summary.json unless told not to. The warnings of the logs are in
+    Writes `out_dir`/results.csv and summary.json unless told not to. The logs' warnings are in
     `frame.attrs["warnings"]`, the summary in `frame.attrs["summary"]`.
     """
     plan = plans.load_plan(plan)

@@ -49,7 +49,8 @@ def representatives(rows, success, time):
     again; of the others the first for each reason; and the first that gave no answer.
     """
     chosen = []
-    good = [r for r in rows if answered(r, success) and (success is None or value(r, success) is True)]
+    good = [r for r in rows if answered(r, success)
+            and (success is None or value(r, success) is True)]
     timed = sorted((r for r in good if value(r, time) is not None),
                    key=lambda r: value(r, time)) if time else []
     if timed:

@@ -158,11 +158,15 @@ def _agreement(result):
     differ = [r for r in found["cells"] if r["verdict"] in ("disagree", "unsteady", "nothing")]
     alone = counts["alone"]
     names = " and ".join(plans.voice_name(v) for v in voices)
-    if differ:
-        head = _badge("bad", "%s differ in %d of %d cells" % (names, len(differ),
-                                                              counts["compared"] + counts["nothing"]))
-    else:
+    apart = counts["disagree"] + counts["unsteady"]
+    if apart:
+        head = _badge("bad", "%s differ in %d of %d cells" % (names, apart, counts["compared"]))
+    elif counts["compared"]:
         head = _badge("good", "%s say the same in all %d cells" % (names, counts["compared"]))
+    else:
+        head = _badge("warn", "no cell was heard from both")
+    if counts["nothing"]:
+        head += " " + _badge("warn", "no answer at all in %d cells" % counts["nothing"])
     note = (" %d cell%s heard from one voice only." % (alone, " was" if alone == 1 else "s were")
             if alone else "")
     times = result.summary["times"]

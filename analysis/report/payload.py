@@ -1,7 +1,7 @@
 """What the page carries for each cell: runs, logs and ladders, compressed, within a limit of bytes.
 
-Every cell's rows are in the page. Logs and ladders of the runs that stand for a cell are packed with
-deflate and base64, and unpacked by the browser. When the limit is near, cells that hold no surprise
+Every cell's rows are in the page. Logs and ladders of the runs that stand for a cell are packed
+with deflate and base64, and unpacked by the browser. When the limit is near, cells that hold no surprise
 lose theirs first, and the page says so beside the command that makes them again.
 """
 
@@ -32,7 +32,8 @@ def cell_entry(result, index):
     cell, rows, shown = result.cells[index]
     success, time = result.summary["success"], result.summary["time"]
     return {
-        "voice": plans.voice_name(cell["voice"]), "at": {k: plans.plain(v) for k, v in cell["at"].items()},
+        "voice": plans.voice_name(cell["voice"]),
+        "at": {k: plans.plain(v) for k, v in cell["at"].items()},
         "n": cell["n"], "decided": cell["decided"], "successes": cell["successes"],
         "interval": cell["interval"], "time": cell["time"], "reasons": cell["reasons"],
         "without": cell["without_answer"], "measures": cell["measures"],

@@ -54,12 +54,13 @@ class Chart:
 
     def line(self, points, series, title=""):
         path = "M" + "L".join("%.1f %.1f" % (self.px(x), self.py(y)) for x, y in points)
-        self.parts.append('<path class="ln s%d" stroke-dasharray="%s" d="%s"><title>%s</title></path>'
-                          % (series % 8, DASHES[series % 8], path, escape(title)))
+        self.parts.append('<path class="ln s%d" stroke-dasharray="%s" d="%s"><title>%s</title>'
+                          '</path>' % (series % 8, DASHES[series % 8], path, escape(title)))
 
     def rule(self, points, title=""):
         path = "M" + "L".join("%.1f %.1f" % (self.px(x), self.py(y)) for x, y in points)
-        self.parts.append('<path class="rule" d="%s"><title>%s</title></path>' % (path, escape(title)))
+        self.parts.append('<path class="rule" d="%s"><title>%s</title></path>'
+                          % (path, escape(title)))
 
     def point(self, x, y, series, title="", run=""):
         """A mark; with `run` it opens that run's cell when it is clicked."""

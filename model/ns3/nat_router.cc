@@ -6,6 +6,7 @@
 #include "model/ns3/convert.h"
 #include "model/ns3/nat_view.h"
 #include "ns3/icmpv4-l4-protocol.h"
+#include "ns3/ipv6.h"
 #include "ns3/log.h"
 #include "ns3/loopback-net-device.h"
 #include "ns3/rng-seed-manager.h"
@@ -77,6 +78,17 @@ class NatRouter::Watch : public nat::NatLog {
                            socket_address(old_external), "rebind");
     router_.created_trace_(mapping.protocol, socket_address(mapping.internal),
                            socket_address(mapping.external));
+  }
+
+ private:
+  NatRouter& router_;
+};
+
+class NatRouter::Ipv6Side : public PacketTap6::Handler {
+ public:
+  explicit Ipv6Side(NatRouter& router) : router_(router) {}
+  PacketTap6::Fate on_arrival6(ns3::Ipv6Header& header, ns3::Ptr<ns3::Packet>& packet) override {
+    return router_.filter6(header, packet);
   }
 
  private:
@@ -159,6 +171,8 @@ void NatRouter::DoDispose() {
   wake_.Cancel();
   if (tap_) tap_->remove(*this);
   tap_ = nullptr;
+  ipv6_side_.reset();
+  tap6_ = nullptr;
   ipv4_ = nullptr;
   node_ = nullptr;
   outside_ = nullptr;
@@ -225,6 +239,11 @@ net::Status NatRouter::Install(ns3::Ptr<ns3::Node> node,
     if (net::Status status = put_on_interface(publicAddresses); !status) return status;
   tap_ = PacketTapRouting::on(node);
   tap_->add(*this, PacketTapRouting::kRouter);
+  if (carries_ipv6()) {
+    tap6_ = PacketTap6::on(node);
+    ipv6_side_ = std::make_unique<Ipv6Side>(*this);
+    tap6_->add(*ipv6_side_, PacketTapRouting::kRouter);
+  }
   node->AggregateObject(this);
   watch_->config(preset_, *nat_);
   return {};
@@ -370,6 +389,40 @@ PacketTapRouting::Fate NatRouter::translate(nat::Side side, ns3::Ipv4Header& hea
   return fate;
 }
 
+// Only then is the tap for IPv6 put between the devices and the node: it costs a little.
+bool NatRouter::carries_ipv6() const {
+  const auto ipv6 = node_->GetObject<ns3::Ipv6>();
+  const int32_t interface = ipv6 ? ipv6->GetInterfaceForDevice(outside_) : -1;
+  if (interface < 0) return false;
+  for (uint32_t i = 0; i < ipv6->GetNAddresses(static_cast<uint32_t>(interface)); ++i)
+    if (!ipv6->GetAddress(static_cast<uint32_t>(interface), i).GetAddress().IsLinkLocal())
+      return true;
+  return false;
+}
+
+PacketTap6::Fate NatRouter::filter6(ns3::Ipv6Header& header, ns3::Ptr<ns3::Packet>& packet) {
+  const ns3::Ipv6Address to = header.GetDestination();
+  const ns3::Ptr<ns3::NetDevice> device = tap6_->arrival_device();
+  const bool inside = std::find(inside_.begin(), inside_.end(), device) != inside_.end();
+  // What the node will not forward is not the NAT's business, neighbour discovery above all.
+  if ((!inside && device != outside_) || to.IsMulticast() || to.IsLinkLocal() ||
+      header.GetSource().IsLinkLocal() || header.GetHopLimit() <= 1 ||
+      node_->GetObject<ns3::Ipv6>()->GetInterfaceForAddress(to) >= 0)
+    return PacketTap6::Fate::next;
+  HeadBytes head(header, *packet);
+  const net::Buffer before(head.bytes().begin(), head.bytes().end());
+  const nat::Side side = inside ? nat::Side::inside : nat::Side::outside;
+  const nat::Outcome outcome = inside ? nat_->outbound(now(), head.bytes(), head.total_length())
+                                      : nat_->inbound(now(), head.bytes(), head.total_length());
+  if (watch_->wants(outcome))
+    watch_->packet(side, before, head.bytes(), head.total_length(), outcome);
+  after_call();
+  const bool passes = outcome.action == nat::Action::forward_out ||
+                      outcome.action == nat::Action::forward_in ||
+                      outcome.action == nat::Action::hairpin;
+  return passes ? PacketTap6::Fate::next : PacketTap6::Fate::consume;
+}
+
 void NatRouter::answer_time_exceeded(const ns3::Ipv4Header& header, ns3::Ptr<ns3::Packet> packet) {
   // RFC 1122 section 3.2.2: not about ICMP errors, nor about later fragments.
   if (header.GetFragmentOffset() != 0 || is_icmp_error(header, *packet)) return;
@@ -384,7 +437,13 @@ void NatRouter::after_call() {
 
 void NatRouter::send_emitted() {
   for (const nat::Emitted& emitted : nat_->take_emitted()) {
-    if (emitted.packet.size() < 20 || emitted.packet[0] >> 4 != 4) continue;  // IPv6: no stack here
+    if (emitted.packet[0] >> 4 == 6) {
+      if (tap6_)
+        tap6_->send(ns3::Create<ns3::Packet>(emitted.packet.data() + 40,
+                                             static_cast<uint32_t>(emitted.packet.size() - 40)),
+                    parse_ipv6_header(emitted.packet));
+      continue;
+    }
     const ns3::Ipv4Header header = parse_ipv4_header(emitted.packet);
     const size_t ip_size = (emitted.packet[0] & 15u) * 4u;
     tap_->send(ns3::Create<ns3::Packet>(emitted.packet.data() + ip_size,

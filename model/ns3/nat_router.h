@@ -18,6 +18,7 @@
 #include "model/net/event_log.h"
 #include "model/net/random.h"
 #include "model/ns3/packet_tap.h"
+#include "model/ns3/packet_tap6.h"
 #include "ns3/event-id.h"
 #include "ns3/inet-socket-address.h"
 #include "ns3/net-device.h"
@@ -82,12 +83,15 @@ class NatRouter : public ns3::Object, private PacketTapRouting::Handler {
  private:
   class Watch;  // passes mappings on to the log and to the trace sources
   class AxisAccessor;
+  class Ipv6Side;  // the same NAT, asked about IPv6: it filters, and rewrites nothing
 
   PacketTapRouting::Fate on_arrival(ns3::Ipv4Header& header, ns3::Ptr<ns3::Packet>& packet,
                                     ns3::Ptr<const ns3::NetDevice> device) override;
   void on_addresses_changed() override { own_known_ = false; }
   PacketTapRouting::Fate translate(nat::Side side, ns3::Ipv4Header& header,
                                    ns3::Ptr<ns3::Packet>& packet);
+  PacketTap6::Fate filter6(ns3::Ipv6Header& header, ns3::Ptr<ns3::Packet>& packet);
+  bool carries_ipv6() const;
   bool is_own(ns3::Ipv4Address address);
   void answer_time_exceeded(const ns3::Ipv4Header& header, ns3::Ptr<ns3::Packet> packet);
   void after_call();
@@ -107,6 +111,8 @@ class NatRouter : public ns3::Object, private PacketTapRouting::Handler {
   std::unique_ptr<Watch> watch_;
   net::EventLog* log_ = nullptr;
   ns3::Ptr<PacketTapRouting> tap_;
+  ns3::Ptr<PacketTap6> tap6_;  // null: the outside device has no IPv6 address
+  std::unique_ptr<Ipv6Side> ipv6_side_;
   ns3::Ptr<ns3::Ipv4> ipv4_;
   ns3::Ptr<ns3::Node> node_;
   ns3::Ptr<ns3::NetDevice> outside_;

@@ -103,6 +103,7 @@ bool PacketTap6::receive(ns3::Ptr<ns3::NetDevice> device, ns3::Ptr<const ns3::Pa
   if (header.GetPayloadLength() < copy->GetSize())  // a frame's padding
     copy->RemoveAtEnd(copy->GetSize() - header.GetPayloadLength());
   Fate fate = Fate::next;
+  arrival_device_ = device;
   ++walking_;
   for (size_t i = 0; i < entries_.size() && fate == Fate::next; ++i)
     if (entries_[i].handler) fate = entries_[i].handler->on_arrival6(header, copy);

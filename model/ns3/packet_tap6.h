@@ -40,6 +40,9 @@ class PacketTap6 : public ns3::Object {
   static ns3::Ptr<PacketTap6> existing(ns3::Ptr<ns3::Node> node);
   void watch(ns3::Ptr<ns3::NetDevice> device);
 
+  // Where the packet came in that a handler is being asked about.
+  ns3::Ptr<ns3::NetDevice> arrival_device() const { return arrival_device_; }
+
   void add(Handler& handler, int stage);  // stages as PacketTapRouting::Stage
   void remove(Handler& handler);
   // Sends a packet to this node itself or along its routes; no handler sees it. False: no route.
@@ -57,6 +60,7 @@ class PacketTap6 : public ns3::Object {
                uint16_t protocol, const ns3::Address& from);
   void sweep();
 
+  ns3::Ptr<ns3::NetDevice> arrival_device_;
   ns3::Ptr<ns3::Node> node_;
   ns3::Ptr<ns3::Ipv6L3Protocol> ipv6_;
   ns3::NetDevice::ReceiveCallback to_node_;

@@ -200,6 +200,41 @@ TEST(RunnerRun, CarriesIpv6) {
             20u);
 }
 
+// The firewall that a NAT is for IPv6: answers come in, whoever was not asked does not.
+TEST(RunnerRun, FiltersIpv6BehindANat) {
+  for (const char* const ipv6 : {"firewall", "drop", "open"}) {
+    RunText run = behind_nat();
+    run.nodes = replaced(run.nodes, "10.0.0.2/24\"", "10.0.0.2/24\", \"fd00:a::2/64\"");
+    run.nodes = replaced(run.nodes, "10.0.0.1/24\"", "10.0.0.1/24\", \"fd00:a::1/64\"");
+    run.nodes = replaced(run.nodes, "198.51.100.1/24\"", "198.51.100.1/24\", \"fd00:b::1/64\"");
+    run.nodes = replaced(run.nodes, "198.51.100.2/24\"", "198.51.100.2/24\", \"fd00:b::2/64\"");
+    run.nodes = replaced(run.nodes, "[{\"to\": \"0.0.0.0/0\"",
+                         "[{\"to\": \"::/0\", \"via\": \"fd00:a::1\", \"interface\": "
+                         "\"a-eth0\"}, {\"to\": \"0.0.0.0/0\"");
+    run.nodes = replaced(run.nodes, "\"routes\": []}, {\"name\": \"nat\"",
+                         "\"routes\": [{\"to\": \"fd00:a::/64\", \"via\": \"fd00:b::2\", "
+                         "\"interface\": \"b-eth0\"}]}, {\"name\": \"nat\"");
+    run.nodes = replaced(run.nodes, "\"udp_new\": \"30s\"",
+                         std::string("\"udp_new\": \"30s\", \"ipv6\": \"") + ipv6 + "\"");
+    run.services =
+        R"([{"node": "a", "name": "talk", "argv": ["talk", "[fd00:b::1]:700", "10", "3"]},
+                       {"node": "b", "name": "hear", "argv": ["hear", "[::]:700"]},
+                       {"node": "b", "name": "knock", "argv": ["talk", "[fd00:a::2]:9", "10", "2"]}])";
+    const auto result = execute(run);
+    ASSERT_EQ(result.why, Why::budget) << result.detail;
+    const bool through = ipv6 != std::string("drop");
+    EXPECT_EQ(lines_with(result.log, {"\"node\":\"b\"", "\"got\"", "number"}).size(),
+              through ? 3u : 0u)
+        << ipv6;
+    EXPECT_EQ(lines_with(result.log, {"\"node\":\"a\"", "\"got\"", "re: number"}).size(),
+              through ? 3u : 0u)
+        << ipv6;
+    const auto refused =
+        lines_with(result.log, {"\"dropped\"", "\"destination\":\"[fd00:a::2]:9\""});
+    EXPECT_EQ(refused.size(), ipv6 == std::string("open") ? 0u : 2u) << ipv6;
+  }
+}
+
 TEST(RunnerRun, FailsWithASentence) {
   struct Row {
     const char *from, *to, *says;

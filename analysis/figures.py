@@ -110,7 +110,7 @@ def _bound(time, bounded, plt):
 
 def _loss(result, time, plt):
     success = result.summary["success"]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.6), gridspec_kw={"wspace": 0.28})
     groups = {}
     for r in result.records:
         if r["why"] in ("until", "budget") and value(r, success) is not None:
@@ -133,7 +133,7 @@ def _loss(result, time, plt):
                        yerr=[[s["median"] - s["p10"] for _, s in some],
                              [s["p90"] - s["median"] for _, s in some]], **style)
     left.set(xlabel="loss, %", ylabel="direct, 95 % interval")
-    right.set(xlabel="loss, %", ylabel="ms to direct, p10–median–p90")
+    right.set(xlabel="loss, %", ylabel="ms to direct, p10–median–p90", yscale="log")
     for axes in (left, right):
         axes.grid(alpha=0.3)
     left.legend(fontsize=8)

@@ -1,4 +1,4 @@
-"""Which figures a result has, and their data drawn with `svg`: times, bounds, loss, worlds, numbers."""
+"""Which figures a result has, drawn with `svg`: times, bounds, loss, worlds, numbers."""
 
 from html import escape
 
@@ -23,7 +23,8 @@ def _series(result, records, names):
     """{(voice, facet…): records} for curves: at most MOST_CURVES of them."""
     groups = {}
     for r in records:
-        groups.setdefault((r["voice"],) + tuple(plans.plain(value(r, n)) for n in names), []).append(r)
+        key = (r["voice"],) + tuple(plans.plain(value(r, n)) for n in names)
+        groups.setdefault(key, []).append(r)
     ordered = sorted(groups.items(), key=lambda g: plans.voice_order(g[0][0]))
     return dict(ordered[:MOST_CURVES])
 
@@ -70,10 +71,11 @@ def time_curves(result):
         points.append((longest, len(times) / n))
         chart.line(points[::max(1, len(points) // 800)] + points[-1:], series,
                    "%s: %d of %d runs" % (_name(key), len(times), n))
-        chart.key("%s, median %s ms" % (_name(key), "%.0f" % quantile(times, 0.5) if times else "–"),
-                  series)
+        median = "%.0f" % quantile(times, 0.5) if times else "–"
+        chart.key("%s, median %s ms" % (_name(key), median), series)
     return ("Time to direct", "How many of all runs were direct after how long. A curve that ends "
-            "below 100 % leaves the runs that never were.", chart.text("Time to direct, cumulative"))
+            "below 100 % leaves the runs that never were.", chart.text("Time to direct, "
+            "cumulative"))
 
 
 def against_bound(result):
@@ -104,7 +106,8 @@ def against_bound(result):
         chart.key("%s · %s: %d runs, median %.3f × bound" % (
             plans.voice_name(key[0]), key[1], len(members), ratio["median"] or 0), series)
     note = " %d slower runs are above the frame." % outside if outside else ""
-    return ("Time against its lower bound", "direct: max(a, (a+b)/2) + 2d; far: the same where a NAT "
+    return ("Time against its lower bound", "direct: max(a, (a+b)/2) + 2d; far: the same where a "
+            "NAT "
             "far from its host makes one side start later; reflexive: t_hard + 3d; silent: "
             "t_lead + 3d." + note, chart.text("Measured time against the lower bound"))
 
@@ -182,7 +185,8 @@ def loss_success(result):
         chart.line([(s[1] + offset, s[3] / s[4]) for s in mine], series, _name(key))
         for _, i, level, k, n, low, high in mine:
             chart.interval(i + offset, low, high, series)
-            chart.point(i + offset, k / n, series, "%s, loss %g %%: %d of %d = %.2f %%, 95 %% %.2f–%.2f %%"
+            chart.point(i + offset, k / n, series, "%s, loss %g %%: %d of %d = %.2f %%, "
+                        "95 %% %.2f–%.2f %%"
                         % (_name(key), 100 * level, k, n, 100 * k / n, 100 * low, 100 * high))
         chart.key(_name(key), series)
     return ("Success over loss", "Share of runs that became direct, with 95 % Wilson intervals. "

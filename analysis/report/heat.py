@@ -56,7 +56,8 @@ def _map(result, pair, group, cells):
                 ", <b class=\"warn\">%d undecided</b>" % group["undecided"]
                 if group["undecided"] else "",
                 group["pairs"], group["successes"], group["decided"], 100 * low, 100 * high))
-    return ('<figure class="map"><figcaption><b>%s</b><br>%s</figcaption><div class="scroll"><table '
+    return ('<figure class="map"><figcaption><b>%s</b><br>%s</figcaption><div '
+            'class="scroll"><table '
             'class="heat n%d"><thead><tr><th class="corner">%s ↓ %s →</th>%s</tr></thead><tbody>%s'
             '</tbody></table></div></figure>' % (
                 escape(title), line, min(len(across), 10), escape(pair[0]), escape(pair[1]), head,
@@ -84,7 +85,8 @@ def _square(result, found):
     if lacking:
         under = "+%d ?" % lacking
         kind += " h-gap"
-    return ('<td><button class="%s" style="--share:%.2f" data-cell="%s:%d" aria-label="%s">%s<small>'
+    return ('<td><button class="%s" style="--share:%.2f" data-cell="%s:%d" '
+            'aria-label="%s">%s<small>'
             '%s</small></button></td>' % (kind, share, result.key, index,
                                           escape(_spoken(cell)), text, escape(under)))
 
@@ -115,7 +117,8 @@ def cell_list(result):
         text = "%d/%d" % (cell["successes"], cell["decided"]) if result.summary["success"] \
             else "%d/%d" % (cell["decided"], cell["n"])
         gap = cell["n"] - cell["decided"]
-        row.append('<button class="pill %s" style="--share:%.2f" data-cell="%s:%d" aria-label="%s">%s'
+        row.append('<button class="pill %s" style="--share:%.2f" data-cell="%s:%d" '
+                   'aria-label="%s">%s'
                    '</button>%s' % (kind, share, result.key, index, escape(_spoken(cell)), text,
                                     ' <b class="warn">%d no answer</b>' % gap if gap else ""))
         if result.summary["success"]:
@@ -124,7 +127,8 @@ def cell_list(result):
             row.append(_spread(cell["time"]))
         row += [_spread(cell["measures"].get(n)) for n in numbers]
         body.append("<tr>%s</tr>" % "".join("<td>%s</td>" % v for v in row))
-    return ('<div class="scroll tall"><table class="list"><thead><tr>%s</tr></thead><tbody>%s</tbody>'
+    return ('<div class="scroll tall"><table '
+            'class="list"><thead><tr>%s</tr></thead><tbody>%s</tbody>'
             '</table></div><p class="key">Numbers are the median and, small, the 10th to 90th '
             'percentile. Choose an outcome to see its runs, log and ladder.</p>' % (
                 "".join("<th>%s</th>" % escape(h) for h in head), "".join(body)))

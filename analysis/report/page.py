@@ -94,15 +94,18 @@ def overview(results):
             _badge("warn", "%d open" % open_) if open_ else "",
             _badge("good", "%d held" % good) if good else ""])) or "–"
         lacking = s["counts"]["without_answer"]
-        rows.append('<tr><th scope="row"><a href="#%s">%s</a></th><td>%s</td><td class="num">%d%s</td>'
+        rows.append('<tr><th scope="row"><a href="#%s">%s</a></th><td>%s</td><td '
+                    'class="num">%d%s</td>'
                     '<td>%s</td><td>%s</td></tr>' % (
                         r.key, escape(_title(r)),
                         escape(", ".join(plans.voice_name(v) for v in s["voices"])),
                         s["counts"]["runs"],
-                        " " + _badge("bad", "%d no answer" % lacking) if lacking else "", agree, held))
+                        " " + _badge("bad", "%d no answer" % lacking) if lacking else "", agree,
+                        held))
     return ('<section class="over"><h1>What became direct, in which world, and why</h1>'
             '<div class="scroll"><table class="list"><thead><tr><th>Asked</th>'
-            '<th>Voices</th><th>Runs</th><th>Do the voices agree?</th><th>As expected?</th></tr></thead>'
+            '<th>Voices</th><th>Runs</th><th>Do the voices agree?</th><th>As '
+            'expected?</th></tr></thead>'
             '<tbody>%s</tbody></table></div></section>' % "".join(rows))
 
 
@@ -120,7 +123,8 @@ def _section(result):
                     % (escape(title), escape(about), svg) for title, about, svg in drawn)
     head = ("Which pairs become direct" if s["success"] and plans.pair_columns(result.plan)
             else "Every cell")
-    return ('<section id="%s"><h2>%s</h2><p class="about">%s</p>%s%s%s<h3>%s</h3>%s%s%s%s</section>' % (
+    return ('<section id="%s"><h2>%s</h2><p '
+            'class="about">%s</p>%s%s%s<h3>%s</h3>%s%s%s%s</section>' % (
         result.key, escape(_title(result)), escape(s["about"]), _asked(result), _agreement(result),
         _expected(result), head, heat_maps(result),
         '<h3>Figures</h3><div class="plots">%s</div>' % plots if plots else "",
@@ -140,8 +144,10 @@ def _asked(result):
     picture = ('<pre class="picture" aria-label="the network">%s</pre>' % escape(plan["picture"])
                if plan.get("picture") else "")
     again = str(plan.get("rerun") or "")
-    return ('<details class="asked"><summary>What was asked: %d runs, topology %s, %d seed%s</summary>'
-            '<div class="cols"><dl>%s<dt>runs</dt><dd>%d: %s</dd><dt>again</dt><dd><code>%s</code></dd>'
+    return ('<details class="asked"><summary>What was asked: %d runs, topology %s, %d '
+            'seed%s</summary>'
+            '<div class="cols"><dl>%s<dt>runs</dt><dd>%d: '
+            '%s</dd><dt>again</dt><dd><code>%s</code></dd>'
             '</dl>%s</div></details>' % (
                 s["counts"]["runs"], escape(str(s["topology"])), seeds,
                 "" if seeds == 1 else "s", "".join(columns),
@@ -153,7 +159,8 @@ def _agreement(result):
     counts, voices = found["counts"], found["voices"]
     if len(voices) < 2:
         only = plans.voice_name(voices[0]) if voices else "no voice"
-        return ('<h3>Agreement</h3><p class="verdict">Only %s has run: there is nothing to compare. '
+        return ('<h3>Agreement</h3><p class="verdict">Only %s has run: there is nothing to '
+                'compare. '
                 'Run it in both worlds with <code>--on both</code>.</p>' % escape(only))
     differ = [r for r in found["cells"] if r["verdict"] in ("disagree", "unsteady", "nothing")]
     alone = counts["alone"]
@@ -197,7 +204,8 @@ def _differing(result, rows, voices):
             escape(where_text(row["at"])), "".join(tds), said[row["verdict"]]))
     more = ("<p>%d more are in summary.json.</p>" % (len(rows) - MOST_LISTED)
             if len(rows) > MOST_LISTED else "")
-    return ('<div class="scroll"><table class="list"><thead><tr><th>Cell</th>%s<th></th></tr></thead>'
+    return ('<div class="scroll"><table '
+            'class="list"><thead><tr><th>Cell</th>%s<th></th></tr></thead>'
             '<tbody>%s</tbody></table></div>%s' % (
                 "".join("<th>%s</th>" % escape(plans.voice_name(v)) for v in voices),
                 "".join(body), more))
@@ -230,6 +238,7 @@ def _warnings(result):
         return ""
     shown = "".join("<li>%s</li>" % escape(w) for w in result.warnings[:30])
     more = len(result.warnings) - 30
-    return ('<details class="warnings"><summary>%d warnings while reading the logs</summary><ul>%s</ul>'
+    return ('<details class="warnings"><summary>%d warnings while reading the '
+            'logs</summary><ul>%s</ul>'
             '%s</details>' % (len(result.warnings), shown, "<p>and %d more</p>" % more
                               if more > 0 else ""))

@@ -1,8 +1,8 @@
 """What the page carries for each cell: runs, logs and ladders, compressed, within a limit of bytes.
 
 Every cell's rows are in the page. Logs and ladders of the runs that stand for a cell are packed
-with deflate and base64, and unpacked by the browser. When the limit is near, cells that hold no surprise
-lose theirs first, and the page says so beside the command that makes them again.
+with deflate and base64, and unpacked by the browser. When the limit is near, cells that hold no
+surprise lose theirs first, and the page says so beside the command that makes them again.
 """
 
 import base64
@@ -68,7 +68,7 @@ def run_blob(result, run_id):
 
 
 def _drawn(run, log):
-    """The ladder; a log whose fields are not what they should be costs its drawing, not the page."""
+    """The ladder; a log with fields of the wrong type costs its drawing, not the page."""
     try:
         return draw(build(run, log))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -84,7 +84,8 @@ def log_text(path):
     if len(lines) > MAX_LINES:
         half = MAX_LINES // 2
         left_out = len(lines) - 2 * half
-        lines = lines[:half] + ["… %d lines left out here; the file has them" % left_out] + lines[-half:]
+        gap = "… %d lines left out here; the file has them" % left_out
+        lines = lines[:half] + [gap] + lines[-half:]
     return "\n".join(line if len(line) <= 2000 else line[:2000] + "…" for line in lines)
 
 
@@ -98,7 +99,8 @@ def blobs(results, limit):
         odd = surprising(result)
         for index, (_, _, shown) in enumerate(result.cells):
             for rank, record in enumerate(shown):
-                wanted.append((rank + (0 if index in odd else 1), len(wanted), result, record["id"]))
+                turn = rank + (0 if index in odd else 1)
+                wanted.append((turn, len(wanted), result, record["id"]))
     wanted.sort(key=lambda w: w[:2])
     packed, left_out, used = {}, 0, 0
     for _, _, result, run_id in wanted:
@@ -115,7 +117,8 @@ def surprising(result):
     """Indices of the cells where voices differ, answers are missing, or runs differ."""
     compared = plans.compared_columns(result.plan)
     differ = {tuple(str(r["at"].get(c)) for c in compared)
-              for r in result.summary["agreement"]["cells"] if r["verdict"] in ("disagree", "unsteady")}
+              for r in result.summary["agreement"]["cells"]
+              if r["verdict"] in ("disagree", "unsteady")}
     return {i for i, (cell, _, _) in enumerate(result.cells)
             if tuple(str(cell["at"].get(c)) for c in compared) in differ
             or cell["decided"] < cell["n"] or 0 < cell["successes"] < cell["decided"]}

@@ -18,7 +18,8 @@ MEASURES = [
 ]
 
 
-def plan(worlds=("ns3",), kinds=KINDS, seeds=2, techniques=("culvert",), expect=(), engine="culvert"):
+def plan(worlds=("ns3",), kinds=KINDS, seeds=2, techniques=("culvert",), expect=(),
+         engine="culvert"):
     runs = [run(w, a, b, t, s, engine) for w in worlds for a in kinds for b in kinds
             for t in techniques for s in range(1, seeds + 1)]
     return {"format": 1, "scenario": "cone_vs_symmetric", "topology": "two_nats",

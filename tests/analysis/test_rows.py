@@ -44,7 +44,8 @@ def test_summary_counts_pairs(tmp_path):
 
 
 def test_what_gave_no_answer_is_not_a_no(tmp_path):
-    plan, folder = made(tmp_path, seeds=4, kinds=["eim-eif"], expect=[dict(EXPECT, always=1, never=0)])
+    plan, folder = made(tmp_path, seeds=4, kinds=["eim-eif"],
+                        expect=[dict(EXPECT, always=1, never=0)])
     logs = [folder / "logs" / (r["id"] + ".jsonl") for r in plan["runs"]]
     logs[0].unlink()
     text = logs[1].read_text()

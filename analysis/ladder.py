@@ -7,6 +7,7 @@ address translations by their mark (`packet`) and their addresses (docs/referenc
 from dataclasses import dataclass, field
 
 from analysis.bounds import Paths, server_of
+from analysis.plan import voice
 
 # A log may hold thousands of keepalives: more than this nobody reads (ours). The rest is counted.
 MAX_FLIGHTS = 150
@@ -79,6 +80,9 @@ def build(run, log):
     _follow(ladder, run, log.events)
     _talk_to_server(ladder, run, log)
     _notes(ladder, log.events)
+    if voice(run) == "kernel":
+        ladder.remarks.append("The kernel's NAT keeps no log: its translations and drops do not "
+                              "show; a packet with an open end was not seen again")
     ladder.remarks += log.warnings
     return ladder
 

@@ -79,6 +79,14 @@ def test_an_empty_log_can_be_drawn():
     xml.fromstring(draw(build({"id": "x", "world": "ns3"}, Log("x", []))))
 
 
+def test_the_kernels_silence_is_explained():
+    run = synthetic.run("linux", "eim-eif", "eim-eif", engine="kernel")
+    events = [e for e in synthetic.log(run) if e["service"] != "nat"]
+    drawn = build(run, Log("x", events))
+    assert any("keeps no log" in r for r in drawn.remarks)
+    assert [h.node for h in drawn.flights[0].hops] == ["a", "b"]
+
+
 def test_a_drop_at_a_nat_off_the_way_is_left_out():
     run = synthetic.run("ns3", "eim-eif", "eim-eif")
     run["nodes"].append({"name": "far", "kind": "nat", "nat": {"kind": "x"}})

@@ -223,6 +223,14 @@ void Puncher::on_introduced(const Introduction& introduction) {
     if (!peer->waiting) ++peer->attempt;
     if (peer->token != 0) client_->cancel_connect(peer->token);
   }
+  // The peer has noticed before us that a path was lost.
+  if (!asked && !peer->recovering && peer->session && peer->session->established()) {
+    peer->recovering = true;
+    peer->retries = 0;
+    peer->last_heard = peer->session->last_heard();
+    host_.log().write("punch", "path_lost",
+                      {{"peer", introduction.peer}, {"outage_ms", host_.now() - peer->last_heard}});
+  }
   // An introduction that crossed our own request answers that request, too.
   const Time since = peer->waiting ? peer->requested : host_.now();
   peer->waiting = false;

@@ -75,6 +75,7 @@ class Session : private Wire {
   rendezvous::Role role() const { return introduction_.role; }
   bool established() const { return confirmed_ && !over_; }
   bool over() const { return over_; }
+  net::Time last_heard() const { return last_heard_; }  // any authentic packet
   const net::Endpoint& path() const { return path_; }
 
  private:

@@ -191,7 +191,9 @@ TEST_P(Restart, OfANatIsNoticedAndThePathIsFoundAgain) {
         return !net.lines("a", "path_restored").empty() && !net.lines("b", "path_restored").empty();
       },
       6s));
+  // Whoever notices later still tells that there was a loss.
   EXPECT_EQ(net.lines("a", "path_lost").size(), 1u);
+  EXPECT_EQ(net.lines("b", "path_lost").size(), 1u);
 }
 INSTANTIATE_TEST_SUITE_P(WhoseNat, Restart, ::testing::Bool());
 

@@ -1,0 +1,1 @@
+culvert_fuzz(rendezvous SOURCES rendezvous_fuzz.cc LINK culvert_rendezvous culvert_punch)

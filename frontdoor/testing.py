@@ -6,7 +6,7 @@ import time
 from .place import BUILD, PYTHON, ROOT, Failure, is_root, say, warn
 from .setup import build, install
 
-PYTEST_FOLDERS = ["tests/house", "tests/plan", "tests/analysis", "tests/linux", "tests/interop",
+PYTEST_FOLDERS = ["tests/house", "tests/plan", "tests/analysis", "tests/interop",
                   "tests/frontdoor", "tests/worlds"]
 FUZZ_SECONDS = 10  # ours: enough to replay the corpus and notice a crash near it
 

@@ -1,7 +1,7 @@
 """The same question on Linux: natbox in Mininet gives the answer that ns-3 gives (Must hold 3)."""
 import pytest
 
-from conftest import NINE, ask, direct_by_pair, needs_root, oracle
+from asking import NINE, ask, direct_by_pair, needs_root, oracle
 
 pytestmark = [pytest.mark.root, needs_root]
 

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from conftest import NINE, ask, culvert, direct_by_pair, oracle, order_decides
+from asking import NINE, ask, culvert, direct_by_pair, oracle, order_decides
 
 SEEDS = 2  # the sweep behind --slow takes ten
 

@@ -4,7 +4,7 @@ import statistics
 
 import pytest
 
-from conftest import ask
+from asking import ask
 
 
 def plan_of(out):

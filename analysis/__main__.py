@@ -45,9 +45,7 @@ def _rows(options):
     frame = rows_from(plan, options.out)
     summary = frame.attrs["summary"]
     if options.quiet:
-        for entry in summary["expect"]:
-            from rich.console import Console
-            Console(highlight=False).print(console.expect_line(entry))
+        console.show_expectations(console.make(), summary)
     else:
         console.show(plan, summary, frame.attrs["warnings"])
     return 0

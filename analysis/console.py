@@ -12,9 +12,14 @@ _STATUS = {"held": ("✓", "green"), "broken": ("✗", "bold red"), "unanswered"
 MOST_ROWS = 40  # of a table: what a terminal shows without scrolling away
 
 
+def make():
+    """Lines are left whole: a terminal wraps them, and a file keeps sentences together."""
+    return Console(highlight=False, soft_wrap=True)
+
+
 def show(plan, summary, warnings=(), console=None):
     """Prints the summary of one plan."""
-    console = console or Console(highlight=False)
+    console = console or make()
     console.print("[bold]%s[/]  %s" % (escape(str(summary["scenario"])), escape(summary["about"])))
     _counts(console, summary)
     if summary["success"]:
@@ -25,8 +30,7 @@ def show(plan, summary, warnings=(), console=None):
             for group in summary["groups"]:
                 _heat(console, pair, group, summary["cells"])
         _agreement(console, summary)
-    for entry in summary["expect"]:
-        console.print(expect_line(entry))
+    show_expectations(console, summary)
     for line in warnings[:5]:
         console.print("[yellow]warning:[/] " + escape(line))
     if len(warnings) > 5:
@@ -59,6 +63,15 @@ def group_line(group):
                 group["pairs"], group["sometimes"], group["never"],
                 ", undecided %d" % group["undecided"] if group["undecided"] else "",
                 group["successes"], group["decided"], 100 * low, 100 * high))
+
+
+def show_expectations(console, summary):
+    """A line for each that is about these runs."""
+    asked = [entry for entry in summary["expect"] if entry["status"] != "absent"]
+    for entry in asked:
+        console.print(expect_line(entry))
+    if summary["expect"] and not asked:
+        console.print("[dim]· none of the scenario's expectations is about these runs[/]")
 
 
 def expect_line(entry):

@@ -1,16 +1,20 @@
 """Reads the command line and goes to the right room."""
 import argparse
+import os
 import signal
 import sys
 from pathlib import Path
 
 from . import bench, demo, listing, runs, setup, testing
-from .place import BAD_INPUT, INTERRUPTED, Failure, say, warn
+from .place import BAD_INPUT, FAILED, INTERRUPTED, PIPE_CLOSED, Failure, say, warn
 
 EPILOG = """two commands to begin with:
   ./culvert demo    sets up, builds, punches through every classic NAT pair in ns-3 and on Linux,
                     and leaves out/demo/index.html
   ./culvert test    sets up, builds and runs every test"""
+
+
+MOST = 2**53  # numbers in JSON are exact up to here (RFC 8259, section 6)
 
 
 def parser():
@@ -65,8 +69,8 @@ def _add_choices(one):
 
 
 def _positive(text):
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above zero")
+    if not text.isdecimal() or not 1 <= int(text[:20]) <= MOST:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1 to {MOST}")
     return int(text)
 
 
@@ -88,6 +92,8 @@ def _report(options):
         if not (folder / "plan.json").exists():
             raise Failure(f"{folder} is no output of ./culvert run: it has no plan.json", BAD_INPUT)
     page = options.out or options.dirs[0] / "index.html"
+    if not page.resolve().parent.is_dir():
+        raise Failure(f"{page.parent} is no folder", BAD_INPUT)
     demo.report([d.resolve() for d in options.dirs], page.resolve())
     say(f"Page: {page}")
 
@@ -104,7 +110,19 @@ COMMANDS = {
 }
 
 
+def _open_streams():
+    """Started without standard streams (a service manager's doing), we write to nowhere."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)
+
+
 def main(argv):
+    _open_streams()
     # A kill of the front door ends what it started, as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     options = parser().parse_args(argv)
@@ -116,6 +134,15 @@ def main(argv):
     except KeyboardInterrupt:
         warn("interrupted; everything that was started has been ended")
         return INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
+    except BrokenPipeError:  # who reads us has seen enough; what we started has been ended
+        _forget_output()
+        return PIPE_CLOSED
+    except OSError as error:
+        _forget_output()
+        warn(f"{error.filename or 'cannot write the output'}: {error.strerror}")
+        return FAILED
+
+
+def _forget_output():
+    """What is still in Python's buffer must not fail once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -12,6 +12,7 @@ PYTHON = "/usr/bin/python3"  # the one that sees Debian's python3-* packages
 BAD_INPUT = 2
 FAILED = 1
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+PIPE_CLOSED = 141  # 128 + SIGPIPE, likewise
 
 
 class Failure(Exception):

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,9 +14,9 @@ from .setup import ensure_built
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-def make_plan(kind, name, out, *, on=None, sets=(), seeds=None, seed=()):
-    """Calls the planner; its sentence and exit code are ours."""
-    argv = [str(program("culvert-plan")), kind, name, "--root", str(ROOT), "--out", str(out)]
+def make_plan(kind, name, *, on=None, sets=(), seeds=None, seed=()):
+    """Calls the planner; its sentence and exit code are ours. Writes nothing."""
+    argv = [str(program("culvert-plan")), kind, name, "--root", str(ROOT)]
     if on:
         argv += ["--on", on]
     for one in sets:
@@ -26,12 +25,22 @@ def make_plan(kind, name, out, *, on=None, sets=(), seeds=None, seed=()):
         argv += ["--seeds", str(seeds)]
     for one in seed:
         argv += ["--seed", str(one)]
-    done = subprocess.run(argv, stderr=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
         sentence = done.stderr.strip()
         raise Failure(sentence.removeprefix("culvert: ") or "the planner failed",
                       BAD_INPUT if done.returncode == 2 else 1)
-    return json.loads(Path(out).read_text())
+    return json.loads(done.stdout)
+
+
+def write_plan(plan, out):
+    """Makes the output folder, with the plan in it. Returns the plan's file."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "plan.json").write_text(json.dumps(plan))
+    except OSError as error:
+        raise Failure(f"cannot write to {out}: {error.strerror}", BAD_INPUT) from error
+    return out / "plan.json"
 
 
 def runner_argv(world, plan_file, out, jobs=None, pcap=False, run_id=None):
@@ -85,6 +94,7 @@ def _die_with_parent():
 
 
 def _end_group(child):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not stop the clearing away
     try:
         os.killpg(child.pid, signal.SIGTERM)
         child.wait(timeout=10)
@@ -112,13 +122,13 @@ def run_scenario(name, *, on=None, sets=(), seeds=None, seed=(), out=None, jobs=
     explicit_linux = on in ("linux", "both")
     if not is_root() and explicit_linux and on == "linux":
         raise Failure(NEEDS_ROOT)
-    out = Path(out) if out else ROOT / "out" / f"{Path(name).stem}-{time.strftime('%Y%m%d-%H%M%S')}"
-    out.mkdir(parents=True, exist_ok=True)
-    plan_file = out / "plan.json"
+    # Absolute: the analysis runs in a folder of its own.
+    out = Path(out or ROOT / "out" / f"{Path(name).stem}-{time.strftime('%Y%m%d-%H%M%S')}").absolute()
     if not is_root() and on != "ns3":
         warn(NEEDS_ROOT)
         on = "ns3"
-    plan = make_plan("scenario", name, plan_file, on=on, sets=sets, seeds=seeds, seed=seed)
+    plan = make_plan("scenario", name, on=on, sets=sets, seeds=seeds, seed=seed)
+    plan_file = write_plan(plan, out)
     worlds = [w for w in ("ns3", "linux") if any(r["world"] == w for r in plan["runs"])]
     _clear_logs(out)
     say(f"{plan['about']}  ({len(plan['runs'])} runs)")
@@ -130,11 +140,14 @@ def run_scenario(name, *, on=None, sets=(), seeds=None, seed=(), out=None, jobs=
 
 
 def _clear_logs(out):
-    """Rows are made from what is in logs/: an older run's files must not stay among them."""
-    for folder in ("logs", "pcap"):
-        for old in (out / folder).glob("*"):
-            if old.is_file():
-                old.unlink()
+    """Rows are made from what is in logs/: an older run's files must not stay among them. Only what
+    we write is removed, for --out may name a folder with other things in it."""
+    for pattern in ("logs/*.jsonl", "pcap/*/*.pcap"):
+        for old in out.glob(pattern):
+            old.unlink()
+    for folder in out.glob("pcap/*"):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def up(topology, sets=(), seed=()):
@@ -142,10 +155,14 @@ def up(topology, sets=(), seed=()):
     ensure_built()
     if not is_root():
         raise Failure(NEEDS_ROOT)
-    out = ROOT / "out" / "up" / topology
-    out.mkdir(parents=True, exist_ok=True)
-    plan = make_plan("topology", topology, out / "plan.json", sets=sets, seed=seed)
+    plan = make_plan("topology", topology, sets=sets, seed=seed)
+    out = ROOT / "out" / "up" / Path(topology).stem
+    argv = runner_argv("linux", write_plan(plan, out), out) + ["--up"]
     say(plan.get("picture") or "")
-    argv = runner_argv("linux", out / "plan.json", out) + ["--up"]
-    sys.stdout.flush()
-    return subprocess.run(argv, check=False).returncode
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the prompt
+    with subprocess.Popen(argv, preexec_fn=_die_with_parent) as child:
+        try:
+            return child.wait()
+        except BaseException:  # a kill of the front door ends the network
+            child.terminate()
+            raise

@@ -69,6 +69,7 @@ Result<std::unique_ptr<net::DatagramSocket>> DatagramImpl::open(
       set_option(fd, IPPROTO_IPV6, option, 1);
     set_option(fd, IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0);
   }
+  if (options.receive_trains) set_option(fd, IPPROTO_UDP, UDP_GRO, 1);  // else all come singly
   const SockAddr local(options.local);
   if (bind(fd, local.get(), local.size) != 0)
     return status_of(errno, "binding " + options.local.to_string());
@@ -187,7 +188,7 @@ net::IoResult DatagramImpl::receive(boost::span<DatagramIn> batch) {
     if (got > 0) result.count += static_cast<size_t>(got);
     if (got < static_cast<int>(want)) {
       maybe_readable_ = surely_readable_ = false;
-      if (result.count == 0) result.error = Error::would_block;
+      result.error = Error::would_block;
       return result;
     }
   }

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "impl/linux/interfaces.h"
+#include "model/packet/packet.h"
 
 namespace culvert::linux_host {
 
@@ -70,8 +71,12 @@ Result<Fd> open_device(int netns, const std::string& wanted, bool* offload, std:
   return fd;
 }
 
-PacketOffload from_virtio(const VirtioHeader& header) {
+PacketOffload from_virtio(const VirtioHeader& header, net::Bytes packet) {
   PacketOffload out;
+  out.partial_checksum = header.flags & kNeedsChecksum;
+  out.checksum_start = header.csum_start;
+  out.checksum_offset = header.csum_offset;
+  const size_t l4 = header.csum_start;
   switch (header.gso_type & ~kGsoEcn) {
     case kGsoTcp4:
       out.segmentation = PacketOffload::Segmentation::tcp4;
@@ -81,44 +86,71 @@ PacketOffload from_virtio(const VirtioHeader& header) {
       break;
     case kGsoUdp:
       out.segmentation = PacketOffload::Segmentation::udp;
+      out.header_size = static_cast<uint16_t>(l4 + 8);
       break;
     default:
-      break;
+      return out;
   }
-  out.header_size = header.hdr_len;
   out.segment_size = header.gso_size;
-  out.partial_checksum = header.flags & kNeedsChecksum;
-  out.checksum_start = header.csum_start;
-  out.checksum_offset = header.csum_offset;
+  // The kernel's hdr_len says how much of the packet happens to be linear; the headers themselves
+  // do not lie.
+  if (out.segmentation != PacketOffload::Segmentation::udp && l4 + 13 <= packet.size())
+    out.header_size = static_cast<uint16_t>(l4 + 4u * (packet[l4 + 12] >> 4));
   return out;
 }
 
 // False: it contradicts itself or the packet.
-bool to_virtio(const PacketOffload& offload, size_t size, VirtioHeader* out) {
+bool to_virtio(const PacketOffload& offload, net::Bytes packet, VirtioHeader* out) {
   *out = {};
+  const size_t size = packet.size();
   if (offload.partial_checksum) {
-    if (size_t{offload.checksum_start} + offload.checksum_offset + 2 > size) return false;
+    const size_t ip_header = packet[0] >> 4 == 4 ? 4u * (packet[0] & 15) : 40u;
+    if (offload.checksum_start < ip_header ||
+        size_t{offload.checksum_start} + offload.checksum_offset + 2 > size)
+      return false;
     out->flags = kNeedsChecksum;
     out->csum_start = offload.checksum_start;
     out->csum_offset = offload.checksum_offset;
   }
   using Segmentation = PacketOffload::Segmentation;
   if (offload.segmentation == Segmentation::none) return true;
-  if (!offload.partial_checksum || offload.segment_size == 0 || offload.header_size < 28 ||
-      offload.header_size > size)
-    return false;
-  out->gso_type = offload.segmentation == Segmentation::tcp4   ? kGsoTcp4
-                  : offload.segmentation == Segmentation::tcp6 ? kGsoTcp6
-                                                               : kGsoUdp;
-  out->hdr_len = offload.header_size;
-  out->gso_size = offload.segment_size;
-  return true;
+  static constexpr struct {
+    Segmentation segmentation;
+    uint8_t version;  // 0: either
+    uint8_t protocol;
+    uint16_t checksum_offset, least_header;
+    uint8_t gso_type;
+  } kTable[] = {
+      {Segmentation::tcp4, 4, CV_TCP, 16, 20, kGsoTcp4},
+      {Segmentation::tcp6, 6, CV_TCP, 16, 20, kGsoTcp6},
+      {Segmentation::udp, 0, CV_UDP, 6, 8, kGsoUdp},
+  };
+  cv_packet parsed;
+  if (cv_parse(packet.data(), packet.data() + size, &parsed) != CV_OK) return false;
+  for (const auto& row : kTable) {
+    if (row.segmentation != offload.segmentation) continue;
+    if ((row.version != 0 && row.version != parsed.version) || row.protocol != parsed.protocol ||
+        (parsed.flags & CV_FRAGMENT) || !offload.partial_checksum ||
+        offload.checksum_start != parsed.l4 || offload.checksum_offset != row.checksum_offset ||
+        offload.segment_size == 0 || offload.header_size > size ||
+        offload.header_size < parsed.l4 + row.least_header)
+      return false;
+    out->gso_type = row.gso_type;
+    out->hdr_len = offload.header_size;
+    out->gso_size = offload.segment_size;
+    return true;
+  }
+  return false;
 }
 
-bool is_ip(net::Bytes packet) {
+// Whether it is an IP packet as long as it says.
+bool is_whole(net::Bytes packet) {
   if (packet.size() < 20) return false;
-  const int version = packet[0] >> 4;
-  return version == 4 ? (packet[0] & 15) >= 5 : version == 6 && packet.size() >= 40;
+  const auto get16 = [&](size_t at) { return size_t{packet[at]} << 8 | packet[at + 1]; };
+  if (packet[0] >> 4 == 4)
+    return (packet[0] & 15) >= 5 && 4u * (packet[0] & 15) <= packet.size() &&
+           get16(2) == packet.size();
+  return packet[0] >> 4 == 6 && packet.size() >= 40 && get16(4) + 40 == packet.size();
 }
 
 bool is_plain(const PacketOffload& offload) {
@@ -171,11 +203,11 @@ net::IoResult TunImpl::read(boost::span<net::PacketIn> batch) {
     while (size < 0 && errno == EINTR);
     if (size < 0) {
       maybe_readable_ = surely_readable_ = false;
-      if (result.count == 0) result.error = error_of(errno);
+      result.error = error_of(errno);
       return result;
     }
     in.size = static_cast<size_t>(size) - (offload_ ? sizeof header : 0);
-    in.offload = offload_ ? from_virtio(header) : PacketOffload{};
+    in.offload = offload_ ? from_virtio(header, {in.buffer.data(), in.size}) : PacketOffload{};
     ++result.count;
   }
   surely_readable_ = false;
@@ -187,13 +219,13 @@ net::IoResult TunImpl::write(boost::span<const net::PacketOut> batch) {
   net::IoResult result;
   for (const net::PacketOut& out : batch) {
     VirtioHeader header{};
-    const bool sense =
-        is_ip(out.data) &&
-        (offload_ ? to_virtio(out.offload, out.data.size(), &header) : is_plain(out.offload));
-    if (!sense) {
+    if (!is_whole(out.data))
       result.error = Error::invalid;
-      return result;
-    }
+    else if (!offload_ && !is_plain(out.offload))
+      result.error = Error::unsupported;
+    else if (!to_virtio(out.offload, out.data, &header))
+      result.error = Error::invalid;
+    if (!result.ok()) return result;
     const iovec parts[2] = {{&header, sizeof header},
                             {const_cast<uint8_t*>(out.data.data()), out.data.size()}};
     ssize_t size;

@@ -15,30 +15,31 @@ namespace culvert::net {
 struct DatagramOut {
   Bytes data;
   Endpoint to;
-  IpAddress from;            // source address on a socket bound to any; none = the route decides
-  std::optional<uint8_t> ttl;       // this packet only; 1..255
-  uint8_t traffic_class = 0;  // DSCP << 2 | ECN (RFC 2474, RFC 3168)
-  uint16_t segment_size = 0;  // > 0: data is a train of datagrams of this size (UDP GSO); the last
-                              // may be shorter. A Host without GSO cuts it up itself.
+  IpAddress from;              // source address on a socket bound to any; none = the route decides
+  std::optional<uint8_t> ttl;  // this packet only; 1..255
+  uint8_t traffic_class = 0;   // DSCP << 2 | ECN (RFC 2474, RFC 3168)
+  uint16_t segment_size = 0;   // > 0: data is a train of datagrams of this size (UDP GSO); the last
+                               // may be shorter. A Host without GSO cuts it up itself.
 };
 
 // One incoming datagram. `buffer` is the caller's; the rest is filled in.
 struct DatagramIn {
   MutableBytes buffer;
   size_t size = 0;         // bytes written to buffer
-  bool truncated = false;  // the datagram was longer than the buffer
+  bool truncated = false;  // the datagram (or the train) was longer than the buffer
   Endpoint from;
-  Endpoint to;               // the address it was sent to, also on a socket bound to any
-  uint8_t ttl = 0;           // as it arrived; 0 if the Host cannot tell
+  Endpoint to;      // the address it was sent to, also on a socket bound to any
+  uint8_t ttl = 0;  // as it arrived; 0 if the Host cannot tell
   uint8_t traffic_class = 0;
-  uint16_t segment_size = 0;  // > 0: several datagrams of this size in one buffer (UDP GRO)
+  uint16_t segment_size = 0;  // > 0: a train of datagrams of this size, the last may be shorter
+                              // (UDP GRO); only with DatagramOptions::receive_trains
 };
 
 // An ICMP error about a datagram that this socket sent (RFC 792, RFC 4443). Soft: the socket lives.
 struct IcmpEvent {
-  Error error = Error::none;  // refused, unreachable, ttl_exceeded, too_big
-  Endpoint to;                // where the datagram had been going
-  IpAddress reporter;         // who sent the error; none if the Host cannot tell
+  Error error = Error::none;   // refused, unreachable, ttl_exceeded, too_big
+  Endpoint to;                 // where the datagram had been going
+  IpAddress reporter;          // who sent the error; none if the Host cannot tell
   uint8_t type = 0, code = 0;  // as on the wire
   uint32_t mtu = 0;            // with too_big: next-hop MTU in bytes, 0 if not told (RFC 1191)
 };
@@ -48,6 +49,10 @@ struct DatagramOptions {
   bool share_port = false;  // several sockets on one endpoint, all of them asking to (SO_REUSEPORT)
   bool dont_fragment = false;  // DF set, too large fails with too_big; else the stack fragments
   size_t receive_buffer = 256 * 1024;  // bytes queued before the newest is dropped
+  // Several datagrams of one flow may come as one DatagramIn with its segment_size set; give
+  // buffers of 64 KB, what does not fit is lost. A Host may ignore it, as ns-3's does: all come
+  // singly then.
+  bool receive_trains = false;
 };
 
 class DatagramSocket {
@@ -59,7 +64,8 @@ class DatagramSocket {
   // on_writable runs. too_big, unreachable and not_permitted concern the item at index count,
   // which may be skipped. An ICMP error that is pending never makes a send fail.
   virtual IoResult send(boost::span<const DatagramOut> batch) = 0;
-  // Fills a prefix of `batch`. count 0 with would_block: nothing there.
+  // Fills a prefix of `batch`. would_block: nothing more was there, also after some were (count >
+  // 0).
   virtual IoResult receive(boost::span<DatagramIn> batch) = 0;
 
   // on_readable runs after data came and again, after every receive() that was made, only while

@@ -34,11 +34,11 @@ struct PacketOut {
 };
 
 struct TunOptions {
-  std::string name;                // the Host may shorten or number it
-  std::vector<Prefix> addresses;   // of the interface
-  std::vector<Prefix> routes;      // sent into the device
-  uint32_t mtu = 1500;             // bytes of IP packet
-  bool offload = false;            // ask for super-packets; without them packets come plain
+  std::string name;               // the Host may shorten or number it
+  std::vector<Prefix> addresses;  // of the interface
+  std::vector<Prefix> routes;     // sent into the device
+  uint32_t mtu = 1500;            // bytes of IP packet
+  bool offload = false;           // ask for super-packets; without them packets come plain
 };
 
 class TunDevice {
@@ -46,8 +46,13 @@ class TunDevice {
   virtual ~TunDevice() = default;  // removes the device, its addresses and its routes
   virtual const std::string& name() const = 0;
   virtual bool offload() const = 0;  // was granted
-  virtual IoResult read(boost::span<PacketIn> batch) = 0;         // what the host sent into it
-  virtual IoResult write(boost::span<const PacketOut> batch) = 0;  // as if received from it
+  // What the host sent into it, a packet for each item; one larger than its buffer is cut off, so
+  // give buffers of mtu bytes, with offload of 64 KB. would_block: nothing more was there.
+  virtual IoResult read(boost::span<PacketIn> batch) = 0;
+  // As if received from it. The item at index count: invalid, if it is no whole IP packet or its
+  // offload metadata contradict themselves or the packet; unsupported, if it has such metadata
+  // although offload() was not granted; it may be skipped then.
+  virtual IoResult write(boost::span<const PacketOut> batch) = 0;
   virtual void on_readable(std::function<void()> callback) = 0;
   virtual void on_writable(std::function<void()> callback) = 0;
 };

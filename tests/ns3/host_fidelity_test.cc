@@ -170,5 +170,35 @@ TEST(Ns3Fidelity, F15_hooks_do_not_see_what_a_host_sends_to_itself_over_ipv6) {
   EXPECT_EQ(seen6, 0);
 }
 
+TEST(Ns3Fidelity, F16_nothing_comes_in_trains_and_tun_grants_no_offload) {
+  Lab lab;
+  net::DatagramOptions options;
+  options.local = {address("10.2.0.2"), 6000};
+  options.receive_trains = true;
+  auto opened = lab.right->open_datagram(options);
+  ASSERT_TRUE(opened) << opened.status().to_string();
+  auto sender = open(*lab.left, "10.1.0.2", 5000);
+  const net::Buffer train(3000, 1);
+  net::DatagramOut out{train, options.local};
+  out.segment_size = 1000;
+  EXPECT_EQ(sender->send({&out, 1}).count, 1u);
+  lab.run_for(1s);
+  uint8_t buffer[4000];
+  for (int i = 0; i < 3; ++i) {
+    net::DatagramIn in;
+    in.buffer = buffer;
+    ASSERT_EQ((*opened)->receive({&in, 1}).count, 1u);
+    EXPECT_EQ(in.size, 1000u);
+    EXPECT_EQ(in.segment_size, 0);
+  }
+  net::TunOptions tun;
+  tun.name = "tun0";
+  tun.addresses = {*net::Prefix::parse("10.9.0.1/24")};
+  tun.offload = true;
+  auto device = lab.left->open_tun(tun);
+  ASSERT_TRUE(device) << device.status().to_string();
+  EXPECT_FALSE((*device)->offload());
+}
+
 }  // namespace
 }  // namespace culvert::ns3_world

@@ -125,6 +125,22 @@ TEST_P(DatagramCase, receive_with_nothing_there_would_block) {
   EXPECT_EQ(result.error, Error::would_block);
 }
 
+TEST_P(DatagramCase, a_batch_larger_than_what_is_there_says_so) {
+  auto sender = open(world->a(), {at().a, 5000});
+  auto receiver = open(world->b(), {at().b, 6000});
+  std::vector<net::Buffer> buffers(4, net::Buffer(100));
+  std::vector<DatagramIn> batch(4);
+  for (size_t i = 0; i < 4; ++i) batch[i].buffer = buffers[i];
+  for (int i = 0; i < 6; ++i) EXPECT_TRUE(sender->send_to({at().b, 6000}, net::as_bytes("x")).ok());
+  world->settle();
+  net::IoResult result = receiver->receive(batch);
+  EXPECT_EQ(result.count, 4u);
+  EXPECT_EQ(result.error, Error::none);
+  result = receiver->receive(batch);
+  EXPECT_EQ(result.count, 2u);
+  EXPECT_EQ(result.error, Error::would_block);
+}
+
 TEST_P(DatagramCase, ttl_and_traffic_class_are_those_of_the_packet) {
   auto sender = open(world->a(), {at().a, 5000});
   auto receiver = open(world->b(), {at().b, 6000});
@@ -250,6 +266,41 @@ TEST_P(DatagramCase, a_train_is_cut_into_its_datagrams) {
   EXPECT_EQ(inbox.got[0].text.size(), 1000u);
   EXPECT_EQ(inbox.got[10].text.size(), 123u);
   EXPECT_EQ(joined, train);
+}
+
+// Whoever asks for trains gets the same datagrams, cut where segment_size says, in every world.
+TEST_P(DatagramCase, a_reader_of_trains_gets_the_same_datagrams) {
+  net::DatagramOptions options;
+  options.local = {at().b, 6000};
+  options.receive_trains = true;
+  auto receiver = world->b().open_datagram(options);
+  ASSERT_TRUE(receiver) << receiver.status().to_string();
+  auto sender = open(world->a(), {at().a, 5000});
+  const std::string train = noise(20 * 1000 + 123);
+  DatagramOut out{net::as_bytes(train), {at().b, 6000}};
+  out.segment_size = 1000;
+  EXPECT_EQ(sender->send({&out, 1}).count, 1u);
+  EXPECT_TRUE(sender->send_to({at().b, 6000}, net::as_bytes("alone")).ok());
+  std::vector<std::string> got;
+  net::Buffer buffer(65536);
+  (*receiver)->on_readable([&] {
+    DatagramIn in;
+    in.buffer = buffer;
+    if ((*receiver)->receive({&in, 1}).count == 0) return;
+    EXPECT_FALSE(in.truncated);
+    EXPECT_EQ(in.from, sender->local());
+    const std::string all(net::as_text({buffer.data(), in.size}));
+    const size_t step = in.segment_size > 0 ? in.segment_size : all.size();
+    for (size_t k = 0; k < all.size(); k += step) got.push_back(all.substr(k, step));
+  });
+  ASSERT_TRUE(until([&] { return got.size() >= 22; }));
+  world->settle();
+  ASSERT_EQ(got.size(), 22u);
+  std::string joined;
+  for (size_t i = 0; i < 21; ++i) joined += got[i];
+  EXPECT_EQ(got[20].size(), 123u);
+  EXPECT_EQ(joined, train);
+  EXPECT_EQ(got[21], "alone");
 }
 
 TEST_P(DatagramCase, a_large_one_is_fragmented_and_put_together) {

@@ -114,6 +114,58 @@ TEST_P(TunCase, a_packet_without_sense_is_dropped_and_told) {
   }
 }
 
+TEST_P(TunCase, a_packet_that_lies_about_its_length_is_invalid) {
+  open();
+  if (HasFatalFailure() || IsSkipped()) return;
+  net::Buffer packet = udp_packet({beyond, 7}, {own, 5000}, "text");
+  packet.pop_back();
+  net::PacketOut out;
+  out.data = packet;
+  EXPECT_EQ(tun->write({&out, 1}).error, Error::invalid);
+}
+
+TEST_P(TunCase, offload_metadata_need_a_device_that_was_granted_offload) {
+  open();
+  if (HasFatalFailure() || IsSkipped()) return;
+  const net::Buffer packet = udp_packet({beyond, 7}, {own, 5000}, "text");
+  net::PacketOut out;
+  out.data = packet;
+  out.offload.partial_checksum = true;
+  out.offload.checksum_start = static_cast<uint16_t>(packet.size() - 12);
+  out.offload.checksum_offset = 6;
+  const net::IoResult result = tun->write({&out, 1});
+  EXPECT_EQ(result.count, 0u);
+  EXPECT_EQ(result.error, Error::unsupported);
+  out.offload = {};
+  EXPECT_EQ(tun->write({&out, 1}).count, 1u);
+}
+
+// Whoever asks for offload must do with what is granted: without it packets come plain.
+TEST_P(TunCase, asking_for_offload_changes_nothing_for_who_looks_at_the_metadata) {
+  open(true);
+  if (HasFatalFailure() || IsSkipped()) return;
+  tun->on_readable([&] { read(); });
+  EXPECT_TRUE(socket->send_to({beyond, 7}, net::as_bytes("echo me")).ok());
+  ASSERT_TRUE(until([&] { return !packets.empty(); }));
+  View view(packets[0]);
+  EXPECT_EQ(view.udp_text(), "echo me");
+  EXPECT_EQ(offloads[0].segmentation, net::PacketOffload::Segmentation::none);
+  if (offloads[0].partial_checksum) {
+    EXPECT_TRUE(tun->offload());
+    EXPECT_EQ(offloads[0].checksum_start, view.header());
+    EXPECT_EQ(offloads[0].checksum_offset, 6);
+  } else {
+    EXPECT_TRUE(view.checksums_are_right());
+  }
+  view.turn_round();
+  net::PacketOut out;
+  out.data = packets[0];
+  out.offload = offloads[0];
+  EXPECT_EQ(tun->write({&out, 1}).count, 1u);
+  ASSERT_TRUE(until([&] { return !inbox->got.empty(); }));
+  EXPECT_EQ(inbox->got[0].text, "echo me");
+}
+
 TEST_P(TunCase, it_may_be_destroyed_in_its_own_callback_and_made_again) {
   open();
   if (HasFatalFailure() || IsSkipped()) return;

@@ -144,6 +144,28 @@ TEST_F(LinuxOnly, F04_a_dial_goes_on_after_the_kernel_gave_up_on_its_socket) {
   EXPECT_EQ(dialled->stream->local(), options.local);
 }
 
+TEST_F(LinuxOnly, trains_stay_whole_for_those_who_ask_and_only_for_them) {
+  net::DatagramOptions options;
+  options.local = {ip("10.1.0.2"), 5000};
+  auto sender = std::move(*world->a().open_datagram(options));
+  const std::string train = noise(20 * 1000);
+  net::Buffer buffer(65536);
+  for (const bool whole : {true, false}) {
+    options.local = {ip("10.2.0.2"), 6000};
+    options.receive_trains = whole;
+    auto receiver = std::move(*world->b().open_datagram(options));
+    DatagramOut out{net::as_bytes(train), options.local};
+    out.segment_size = 1000;
+    EXPECT_EQ(sender->send({&out, 1}).count, 1u);
+    DatagramIn in;
+    in.buffer = buffer;
+    ASSERT_TRUE(until([&] { return receiver->receive({&in, 1}).count == 1; }));
+    EXPECT_EQ(in.size, whole ? 20000u : 1000u);
+    EXPECT_EQ(in.segment_size, whole ? 1000 : 0);
+    EXPECT_EQ(in.ttl, 63) << "the other control messages are there, too";
+  }
+}
+
 TEST_F(LinuxOnly, a_killed_process_leaves_neither_rules_nor_queue) {
   CONTRACT_SKIP("F-03", "this kernel or user cannot queue packets to user space");
   auto& host = static_cast<LinuxHost&>(world->b());

@@ -205,6 +205,6 @@ def test_captures_hold_every_frame_at_both_ends(lab, tmp_path):
 def test_bad_input_is_one_sentence_and_exit_code_2(lab, arguments, sentence):
     home = lab.node("home")
     wire = home.start(program("culvert-wire"), *arguments)
-    assert wire.wait() == 2
+    assert wire.wait() == 2, wire.err()
     assert sentence in wire.err()
     assert wire.err().count("\n") == 1

@@ -12,6 +12,7 @@ namespace {
 // belongs to internal endpoints; and this many sessions are looked at to word a refusal.
 constexpr int kChainSearch = 64;
 constexpr int kWhySearch = 256;
+constexpr int kLifeSearch = 256;  // ours: and this many for how long a mapping lives
 
 }  // namespace
 
@@ -234,6 +235,17 @@ Reason Core::why_filtered(int64_t now, const Flow& flow, uint32_t newest) {
   return Reason::filtered_address;
 }
 
+// When the mapping ends if nothing more comes; too early if it has more sessions than are looked
+// at.
+int64_t Core::life_of(uint32_t mapping) const {
+  int64_t life = 0;
+  int looked = 0;
+  for (uint32_t i = table_.mappings()[mapping].first_session;
+       i != kNoRecord && looked < kLifeSearch; i = table_.sessions()[i].next, ++looked)
+    life = std::max(life, table_.sessions()[i].expires);
+  return life;
+}
+
 Decision Core::inbound_new(int64_t now, const Flow& flow) {
   Decision d;
   const uint8_t protocol = flow.key.tag & ~kTagV6;
@@ -265,6 +277,10 @@ Decision Core::inbound_new(int64_t now, const Flow& flow) {
     return d;
   const uint32_t poisoned = table_.find_in(flow.key);
   if (poisoned != kNoRecord) return d;
+  // Where inbound packets do not refresh (RFC 4787 REQ-6), another stranger does not either.
+  const bool prolongs = refreshes(refresh_of(config_, flow.key.tag), false);
+  const int64_t until = prolongs ? INT64_MAX : life_of(d.mapping);
+  if (until <= now) return d;
   const Key out{d.translated, flow.key.far, flow.key.tag};
   const uint32_t other = table_.find_out(out);
   const bool other_lives = other != kNoRecord && table_.sessions()[other].expires > now;
@@ -273,6 +289,8 @@ Decision Core::inbound_new(int64_t now, const Flow& flow) {
   d.session = table_.add_session(d.mapping, flow.key.far, kFromOutside);
   if (!other_lives) table_.index_out(d.session);
   touch(now, d.session, false, flow.tcp_flags, true);
+  Session& s = table_.sessions()[d.session];
+  s.expires = std::min(s.expires, until);
   table_.schedule(d.session);
   return d;
 }

@@ -71,6 +71,7 @@ class Core {
  private:
   Decision outbound_new(int64_t now, const Flow& flow);
   Decision inbound_new(int64_t now, const Flow& flow);
+  int64_t life_of(uint32_t mapping) const;
   Reason make_mapping(int64_t now, const Flow& flow, bool keyed, uint32_t* mapping);
   Reason room_for_session(int64_t now, uint32_t mapping);
   uint32_t admitting_mapping(int64_t now, const Flow& flow, Reason* why);

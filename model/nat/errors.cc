@@ -1,14 +1,17 @@
 // ICMP errors through the NAT (RFC 5508 section 4), and what happens to packets that go nowhere.
+#include <algorithm>
+
 #include "model/nat/nat_impl.h"
+#include "model/packet/glance.h"
 
 namespace culvert::nat {
 namespace {
 
-net::IpAddress address_at(const uint8_t* p, uint8_t version) {
-  if (version == 4) return net::IpAddress::v4(cv_swap32(cv_load32(p)));
-  std::array<uint8_t, 16> bytes;
-  std::memcpy(bytes.data(), p, 16);
-  return net::IpAddress::v6(bytes);
+// Whether an address can be that of one host: not unspecified, loopback, multicast or broadcast.
+bool is_one_host(const uint8_t* p, uint8_t version) {
+  if (version == 4) return p[0] != 0 && p[0] != 127 && p[0] < 224;
+  const bool zeros = std::all_of(p, p + 15, [](uint8_t byte) { return byte == 0; });
+  return p[0] != 0xff && !(zeros && p[15] <= 1);
 }
 
 }  // namespace
@@ -101,9 +104,12 @@ Outcome Nat::Impl::refuse_unsolicited(int64_t now, const Packet& p, Reason reaso
       return outcome;
     }
   }
-  // Nobody answers about multicast or broadcast (RFC 1122 section 3.2.2, RFC 4443 section 2.4).
-  const uint8_t* const to = p.data() + (p.parsed.version == 4 ? 16 : 24);
-  if (p.parsed.version == 4 ? to[0] >= 224 : to[0] == 0xff) return outcome;
+  // Nobody answers about multicast or broadcast, nor to it (RFC 1122 section 3.2.2, RFC 4443
+  // section 2.4).
+  const bool v4 = p.parsed.version == 4;
+  if (!is_one_host(p.data() + (v4 ? 16 : 24), p.parsed.version) ||
+      !is_one_host(p.data() + (v4 ? 12 : 8), p.parsed.version))
+    return outcome;
   net::IpAddress reporter;
   if (p.identity && !addresses_.empty()) reporter = addresses_.front();
   const auto reply = [&](net::Buffer packet) {
@@ -168,8 +174,8 @@ Tuple Nat::Impl::tuple_of(net::Bytes bytes, const cv_packet& parsed) {
     ports = true;
   }
   const size_t at = parsed.version == 4 ? 12 : 8, size = parsed.version == 4 ? 4 : 16;
-  t.source.ip = address_at(ip + at, parsed.version);
-  t.destination.ip = address_at(ip + at + size, parsed.version);
+  t.source.ip = packet::address_at(ip + at, parsed.version);
+  t.destination.ip = packet::address_at(ip + at + size, parsed.version);
   if (!ports) return t;
   if (t.protocol == CV_ICMP || t.protocol == CV_ICMPV6) {
     const bool request = l4[0] == 8 || l4[0] == 128;

@@ -31,6 +31,7 @@ class Fragments {
     Action action = Action::drop;
     uint32_t mapping = 0;
     uint32_t source = 0, destination = 0;  // IPv4, host order; 0: unchanged
+    Reason reason = Reason::none;          // of deliver_local
   };
 
   Fragments(uint32_t limit, uint64_t seed) : limit_(limit), seed_(seed) {}

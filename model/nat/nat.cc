@@ -11,23 +11,34 @@ namespace {
 
 constexpr size_t kMaxEmitted = 256;  // ours: packets of the NAT's own waiting to be taken
 
+constexpr size_t kMaxAddresses = 4096;  // ours: 24 KB of port maps each
+
+// Each once: two port maps of one address would give a port out twice.
 std::vector<uint32_t> v4_of(const std::vector<net::IpAddress>& addresses) {
   std::vector<uint32_t> ips;
   for (const auto& a : addresses)
-    if (a.is_v4()) ips.push_back(a.to_v4());
+    if (a.is_v4() && std::find(ips.begin(), ips.end(), a.to_v4()) == ips.end())
+      ips.push_back(a.to_v4());
   return ips;
 }
 
 void require(const Config& config, const std::vector<net::IpAddress>& addresses) {
-  const net::Status status = check(config);
+  net::Status status = check(config);
+  if (status.ok()) status = check_addresses(config, addresses);
   if (!status.ok()) throw std::invalid_argument(status.detail);
-  const size_t count = v4_of(addresses).size();
-  if (config.kind == Kind::nat && count == 0)
-    throw std::invalid_argument("a NAT needs a public IPv4 address");
-  if (count > 4096) throw std::invalid_argument("a NAT takes at most 4096 public addresses");
 }
 
 }  // namespace
+
+net::Status check_addresses(const Config& config, const std::vector<net::IpAddress>& addresses) {
+  using net::Error;
+  if (addresses.size() > kMaxAddresses)
+    return {Error::invalid,
+            "a NAT takes at most " + std::to_string(kMaxAddresses) + " public addresses"};
+  if (config.kind == Kind::nat && v4_of(addresses).empty())
+    return {Error::invalid, "a NAT needs a public IPv4 address"};
+  return {};
+}
 
 std::string_view to_string(Action action) {
   switch (action) {

@@ -100,12 +100,16 @@ struct Counters {
   uint64_t by_reason[kReasonCount] = {};  // packets not forwarded
 };
 
+// What a NAT can have as public addresses: at least one that is IPv4 for Kind::nat, at most 4096.
+// invalid with a sentence.
+net::Status check_addresses(const Config& config, const std::vector<net::IpAddress>& addresses);
+
 class Core;
 
 class Nat {
  public:
-  // `public_addresses`: IPv4, at least one for Kind::nat, ignored otherwise. An impossible
-  // configuration (check()) throws std::invalid_argument: call check() on what a user wrote.
+  // `public_addresses`: IPv4; a firewall has none. What check() or check_addresses() refuses throws
+  // std::invalid_argument: ask them about what a user wrote.
   Nat(const Config& config, std::vector<net::IpAddress> public_addresses, uint64_t seed);
   ~Nat();
   Nat(const Nat&) = delete;

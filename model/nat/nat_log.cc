@@ -52,6 +52,8 @@ void NatLog::config(std::string_view kind, const Nat& nat) {
 
 bool NatLog::wants(const Outcome& outcome) {
   if (!log_) return false;
+  // The router's own stack may still answer what is for itself: no drop.
+  if (outcome.action == Action::deliver_local) return false;
   if (!forwarded(outcome)) {
     ++drops_;
     return drops_ <= kDropsInFull || drops_ % kDropsStride == 0;
@@ -71,8 +73,6 @@ void NatLog::packet(Side came_from, net::Bytes before, net::Bytes after, size_t 
                                      : came_from == Side::inside       ? "out"
                                                                        : "in";
   if (!forwarded(outcome)) {
-    // The router's own stack may still answer what is for itself: no drop.
-    if (outcome.action == Action::deliver_local) return;
     log_->write("nat", "dropped",
                 {{"direction", direction},
                  {"protocol", packet::protocol_name(old.protocol)},

@@ -59,7 +59,11 @@ Outcome Nat::Impl::translate(int64_t now, Packet& p) {
   if (!v6) {
     p.source.ip = p.v4_source();
     p.destination.ip = p.v4_destination();
-    return from_inside ? outbound(now, p) : inbound(now, p);
+    const Outcome outcome = from_inside ? outbound(now, p) : inbound(now, p);
+    // What begins at the router itself ends there.
+    if (outcome.action == Action::deliver_local && (p.parsed.flags & CV_FRAGMENT))
+      remember_fragment(now, p, {Action::deliver_local, 0, 0, 0, outcome.reason});
+    return outcome;
   }
   AddressBook& book = core_.table().book();
   AddressBook::Address source, destination;
@@ -151,7 +155,7 @@ Outcome Nat::Impl::later_fragment(int64_t now, Packet& p) {
   if (path->source) set_endpoint<CV_SET_SOURCE>(p.bytes, p.parsed, {path->source, 0});
   if (path->destination)
     set_endpoint<CV_SET_DESTINATION>(p.bytes, p.parsed, {path->destination, 0});
-  return {path->action, Reason::none, false, path->mapping};
+  return {path->action, path->reason, false, path->mapping};
 }
 
 }  // namespace culvert::nat

@@ -51,7 +51,7 @@ class Wheel {
   // it from the wheel.
   template <class End>
   void turn(int64_t now, End&& end) {
-    const int64_t from = now_tick_, to = now / kTick;
+    const int64_t from = now_tick_, to = std::max(from, now / kTick);  // time may start below zero
     now_tick_ = to;
     next_tick_at_ = (to + 1) * kTick;
     swept_until_ = 0;

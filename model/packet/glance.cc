@@ -1,24 +1,11 @@
 #include "model/packet/glance.h"
 
 #include <algorithm>
-#include <array>
 
 #include "model/net/event_log.h"
 #include "model/packet/packet.h"
 
 namespace culvert::packet {
-namespace {
-
-net::IpAddress address_at(net::Bytes packet, size_t at, bool v4) {
-  if (v4)
-    return net::IpAddress::v4(uint32_t{packet[at]} << 24 | uint32_t{packet[at + 1]} << 16 |
-                              uint32_t{packet[at + 2]} << 8 | packet[at + 3]);
-  std::array<uint8_t, 16> bytes;
-  std::copy_n(packet.begin() + static_cast<long>(at), bytes.size(), bytes.begin());
-  return net::IpAddress::v6(bytes);
-}
-
-}  // namespace
 
 Glance glance(net::Bytes view) {
   Glance seen;
@@ -29,8 +16,8 @@ Glance glance(net::Bytes view) {
   const bool v4 = parsed.version == 4;
   seen.protocol = parsed.protocol;
   seen.ttl = view[v4 ? 8 : 7];
-  seen.source.ip = address_at(view, v4 ? 12 : 8, v4);
-  seen.destination.ip = address_at(view, v4 ? 16 : 24, v4);
+  seen.source.ip = address_at(&view[v4 ? 12 : 8], parsed.version);
+  seen.destination.ip = address_at(&view[v4 ? 16 : 24], parsed.version);
   if (!(parsed.flags & CV_ECHO_REPLY)) seen.source.port = parsed.source_port;
   if (!(parsed.flags & CV_ECHO_REQUEST)) seen.destination.port = parsed.destination_port;
   if (parsed.flags & CV_LATER) return seen;  // no transport header, so no telling its payload

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "model/packet/glance.h"
 #include "model/packet/rewrite.h"
 
 namespace culvert::packet {
@@ -9,13 +10,6 @@ namespace {
 
 void copy_address(cv_u8* to, const net::IpAddress& address) {
   std::memcpy(to, address.bytes().data(), 16);
-}
-
-net::IpAddress address_at(const uint8_t* p, uint8_t version) {
-  if (version == 4) return net::IpAddress::v4(cv_swap32(cv_load32(p)));
-  std::array<uint8_t, 16> bytes;
-  std::memcpy(bytes.data(), p, 16);
-  return net::IpAddress::v6(bytes);
 }
 
 uint64_t word(const net::IpAddress& address, size_t at) {

@@ -7,6 +7,9 @@ import subprocess
 import time
 from pathlib import Path
 
+from analysis.errors import AnalysisError
+from analysis.measures import check_measures
+
 from .place import BAD_INPUT, BIN, NEEDS_ROOT, PYTHON, ROOT, Failure, is_root, program, say, warn
 from .progress import Progress
 from .setup import ensure_built
@@ -128,6 +131,10 @@ def run_scenario(name, *, on=None, sets=(), seeds=None, seed=(), out=None, jobs=
         warn(NEEDS_ROOT)
         on = "ns3"
     plan = make_plan("scenario", name, on=on, sets=sets, seeds=seeds, seed=seed)
+    try:
+        check_measures(plan["measures"])  # now, rather than when all has been run
+    except AnalysisError as error:
+        raise Failure(f"{name}: {error}", BAD_INPUT) from error
     plan_file = write_plan(plan, out)
     worlds = [w for w in ("ns3", "linux") if any(r["world"] == w for r in plan["runs"])]
     _clear_logs(out)

@@ -44,7 +44,11 @@ Result<Source> open_source(const fs::path& root, const std::string& folder,
   const bool is_path = name.size() > 5 && name.substr(name.size() - 5) == ".toml";
   const fs::path path = is_path ? fs::path(name) : root / folder / (name + ".toml");
   std::ifstream in(path, std::ios::binary);
-  if (!in) {
+  std::error_code error;
+  if (is_path && !fs::exists(path, error)) return {Error::not_found, "there is no file " + name};
+  if (is_path && (!in || fs::is_directory(path, error)))
+    return {Error::not_found, name + " cannot be read"};
+  if (!in || fs::is_directory(path, error)) {
     const std::string what = folder == "scenarios" ? "scenario" : "topology";
     return {Error::not_found, "there is no " + what + " '" + name + "'; " +
                                   culvert::plan::suggestion(name, stems(root / folder))};

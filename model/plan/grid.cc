@@ -1,11 +1,14 @@
 #include "model/plan/grid.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "model/net/random.h"
 
 namespace culvert::plan {
 namespace {
+
+constexpr double kMostDrawn = 1e12;  // ours: its thousandths still fit an int64_t
 
 std::vector<std::string> split(const std::string& text, char separator) {
   std::vector<std::string> out;
@@ -24,6 +27,11 @@ Grid::Grid(const Item& scenario, const Parameters& parameters, const GridRequest
            const Item* own_vary)
     : parameters_(parameters) {
   const Item* sets = scenario.find("sets");
+  for (auto set = request.sets.begin(); set != request.sets.end(); ++set)
+    if (std::any_of(request.sets.begin(), set,
+                    [&](const auto& s) { return s.first == set->first; }))
+      throw InputError("--set " + set->first + "=" + set->second, 0,
+                       "'" + set->first + "' is set twice; NAME=V1,V2 varies it");
   // Plain values first: an axis may be "$kinds", whose value names a set.
   for (const auto& [name, text] : request.sets) {
     const Item* vary = scenario.find("vary");
@@ -182,8 +190,11 @@ void Grid::draw(Assignment& values, const std::string& name, const Item& item,
     item.fail("draw '" + name +
               "' needs uniform = [low, high], integer = [low, high] or choice = […]");
   const Value low = substitute(range->list[0], values), high = substitute(range->list[1], values);
-  if (!low.is_number() || !high.is_number() || low.to_number<double>() > high.to_number<double>())
-    range->fail("two numbers are needed, the smaller first");
+  const auto usable = [](const Value& value) {
+    return value.is_number() && std::abs(value.to_number<double>()) <= kMostDrawn;
+  };
+  if (!usable(low) || !usable(high) || low.to_number<double>() > high.to_number<double>())
+    range->fail("two numbers are needed, the smaller first, none beyond 1e12");
   const double from = low.to_number<double>(), to = high.to_number<double>();
   Value drawn;
   if (integer)

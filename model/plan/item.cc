@@ -3,18 +3,25 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace culvert::plan {
 namespace {
 
-Item convert(const toml::node& node, const std::string& file) {
+// ours: a file of the house has a few kilobytes and three levels. toml++ and this room walk a
+// document recursively, and a line of dots must not use up the stack.
+constexpr size_t kLongestLine = 10000;
+constexpr int kDeepest = 32;
+
+Item convert(const toml::node& node, const std::string& file, int depth = 0) {
   Item item;
   item.file = file;
   item.line = static_cast<int>(node.source().begin.line);
+  if (depth > kDeepest) item.fail("more than " + std::to_string(kDeepest) + " levels of tables");
   if (const auto* table = node.as_table()) {
     item.kind = Item::Kind::table;
     for (const auto& [key, value] : *table) {
-      Item child = convert(value, file);
+      Item child = convert(value, file, depth + 1);
       // A table's own position is that of its header; a key's is where the key stands.
       child.line = static_cast<int>(key.source().begin.line);
       item.table.emplace_back(std::string(key.str()), std::move(child));
@@ -25,7 +32,7 @@ Item convert(const toml::node& node, const std::string& file) {
   }
   if (const auto* array = node.as_array()) {
     item.kind = Item::Kind::list;
-    for (const auto& value : *array) item.list.push_back(convert(value, file));
+    for (const auto& value : *array) item.list.push_back(convert(value, file, depth + 1));
     return item;
   }
   if (const auto* text = node.as_string())
@@ -33,7 +40,7 @@ Item convert(const toml::node& node, const std::string& file) {
   else if (const auto* number = node.as_integer())
     item.scalar = number->get();
   else if (const auto* real = node.as_floating_point())
-    item.scalar = real->get();
+    item.scalar = real->get();  // may be nan or inf; whoever reads a number refuses them
   else if (const auto* flag = node.as_boolean())
     item.scalar = flag->get();
   else
@@ -83,6 +90,17 @@ std::string Item::text(std::string_view what) const {
   return std::string(scalar.get_string());
 }
 
+const std::vector<Item>& Item::items(std::string_view what) const {
+  if (!is_list()) fail(std::string(what) + " must be a list");
+  return list;
+}
+
+double Item::finite(std::string_view what) const {
+  if (!is_scalar() || !scalar.is_number() || !std::isfinite(scalar.to_number<double>()))
+    fail(std::string(what) + " must be a number");
+  return scalar.to_number<double>();
+}
+
 boost::json::value Item::json() const {
   if (is_scalar()) return scalar;
   if (is_list()) {
@@ -96,6 +114,14 @@ boost::json::value Item::json() const {
 }
 
 Item parse_toml(const std::string& file, std::string_view text) {
+  int line = 1;
+  for (size_t begin = 0; begin < text.size(); ++line) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    if (end - begin > kLongestLine)
+      throw InputError(file, line,
+                       "a line of more than " + std::to_string(kLongestLine) + " characters");
+    begin = end + 1;
+  }
   try {
     const toml::table table = toml::parse(text, std::string_view(file));
     Item root = convert(table, file);

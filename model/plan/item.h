@@ -17,7 +17,8 @@ namespace culvert::plan {
 class InputError : public std::runtime_error {
  public:
   InputError(const std::string& file, int line, const std::string& sentence)
-      : std::runtime_error(file + (line > 0 ? ":" + std::to_string(line) : "") + ": " + sentence) {}
+      : std::runtime_error(file + (line > 0 ? ":" + std::to_string(line) : "") +
+                           (file.empty() ? "" : ": ") + sentence) {}
 };
 
 // A value of the document: a scalar (boost::json::value without objects and arrays), a list or a
@@ -44,7 +45,9 @@ class Item {
   const Item& get(std::string_view key) const;   // fails if absent
   // Fails at the first key that is not in `known`, naming the nearest that is.
   void only(std::initializer_list<std::string_view> known, std::string_view what) const;
-  std::string text(std::string_view what) const;  // fails unless a string
+  std::string text(std::string_view what) const;                // fails unless a string
+  const std::vector<Item>& items(std::string_view what) const;  // fails unless a list
+  double finite(std::string_view what) const;                   // fails unless a finite number
   boost::json::value json() const;
 };
 

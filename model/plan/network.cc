@@ -1,6 +1,7 @@
 #include "model/plan/network.h"
 
 #include <algorithm>
+#include <set>
 
 namespace culvert::plan {
 namespace {
@@ -17,6 +18,14 @@ void check_name(const std::string& name, const Item& where) {
                std::to_string(kLongestName) + " of them");
 }
 
+// Does a bit behind the prefix stand in its address?
+bool has_host_bits(const net::Prefix& prefix) {
+  const int bits = prefix.ip.is_v4() ? 32 : 128;
+  for (int bit = prefix.length; bit < bits; ++bit)
+    if (prefix.ip.bytes()[static_cast<size_t>(bit / 8)] >> (7 - bit % 8) & 1) return true;
+  return false;
+}
+
 net::Prefix read_subnet(const Item& link, const char* key, const Assignment& values, bool v6) {
   const std::string text = string(link, key, values, "");
   if (text.empty()) return {};
@@ -24,6 +33,11 @@ net::Prefix read_subnet(const Item& link, const char* key, const Assignment& val
   if (!prefix || prefix->ip.is_v6() != v6)
     link.get(key).fail("'" + text + "' is not an IPv" + (v6 ? "6" : "4") + " subnet such as " +
                        (v6 ? "2001:db8:1::/64" : "10.1.0.0/24"));
+  const int longest = v6 ? 126 : 30;  // two ends, and IPv4's addresses of network and broadcast
+  if (prefix->length < 8 || prefix->length > longest)
+    link.get(key).fail("'" + text + "': a subnet's length is 8 to " + std::to_string(longest));
+  if (has_host_bits(*prefix))
+    link.get(key).fail("'" + text + "' is an address in a subnet; a subnet ends in zero bits");
   return *prefix;
 }
 
@@ -60,7 +74,7 @@ Link read_link(const std::string& name, const Item& item, const Assignment& valu
     item.get("access").fail("access '" + link.access + "' is not known; known is: ethernet");
   const auto within = [&](const char* key, double fallback, double min, double max) {
     const double value = number(item, key, values, fallback);
-    if (value < min || value > max)
+    if (value < min || value > max)  // number() lets no NaN through
       item.get(key).fail(std::string(key) + " = " + to_text(value) + " is out of range " +
                          to_text(min) + " to " + to_text(max));
     return value;
@@ -105,6 +119,7 @@ Node read_node(const std::string& name, const Item& item, const Assignment& valu
   node.outside_link = string(item, "outside", values, "");
   if (node.outside_link.empty()) item.get("outside");  // says that it is missing
   if (const Item* set = item.find("set")) {
+    if (!set->is_table()) set->fail("'set' is a table of axes: { hairpin = \"internal\" }");
     for (const auto& [axis, value] : set->table) {
       const Value resolved = substitute(value, values);
       if (resolved.is_string() && resolved.get_string().empty()) continue;  // "" leaves the kind's
@@ -142,6 +157,7 @@ void open_subnets(Network& network) {
 void assign_addresses(Network& network, const Assignment& values) {
   for (const Link& link : network.links) {
     uint32_t next = 2;
+    std::set<net::IpAddress> taken;
     for (size_t i = 0; i < link.ends.size(); ++i) {
       const auto found = std::find_if(network.nodes.begin(), network.nodes.end(),
                                       [&](const Node& n) { return n.name == link.ends[i]; });
@@ -166,6 +182,10 @@ void assign_addresses(Network& network, const Assignment& values) {
           const uint32_t n =
               upstream && k > 0 ? 199 + static_cast<uint32_t>(k) : first + static_cast<uint32_t>(k);
           const net::IpAddress address = nth_address(*subnet, n);
+          if (!subnet->contains(address) || !subnet->contains(nth_address(*subnet, n + 1)) ||
+              !taken.insert(address).second)
+            link.where.fail("'" + subnet->to_string() + "' has no room for all addresses of '" +
+                            found->name + "'");
           if (k == 0 || !pool) interface.addresses.push_back({address, subnet->length});
           if (pool && address.is_v4()) found->public_addresses.push_back(address);
         }
@@ -269,13 +289,18 @@ Network resolve_network(const Item& topology, const Assignment& values,
   Network network;
   const Item& nodes = topology.get("nodes");
   const Item& links = topology.get("links");
+  for (const Item* table : {&nodes, &links})
+    if (!table->is_table()) table->fail("[nodes] and [links] must be tables");
   for (const auto& [name, item] : nodes.table)
     network.nodes.push_back(read_node(name, item, values, vocabulary));
-  for (const auto& [name, item] : links.table)
+  for (const auto& [name, item] : links.table) {
+    if (network.node(name)) item.fail("'" + name + "' is a node already: events name both alike");
     network.links.push_back(read_link(name, item, values));
+  }
   open_subnets(network);
   assign_addresses(network, values);
   for (const Node& node : network.nodes) {
+    if (node.interfaces.empty()) node.where.fail("'" + node.name + "' is on no link");
     if (node.kind != "nat") continue;
     if (!node.on(node.outside_link))
       node.where.get("outside").fail("'" + node.name + "' has no end on a link '" +

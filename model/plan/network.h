@@ -70,7 +70,8 @@ struct Network {
 Network resolve_network(const Item& topology, const Assignment& values,
                         const Vocabulary& vocabulary);
 
-// Fills in `routes` of every node.
+// Fills in `routes` of every node. Refuses subnets that overlap in sight of each other, and NATs
+// whose way out leads back to their inside.
 void compute_routes(Network& network);
 
 // {"a>s": 12.5, …}: sums of link delays along the fewest links, between hosts and NATs.

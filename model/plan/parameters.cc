@@ -2,9 +2,22 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 
 namespace culvert::plan {
+
+namespace {
+
+constexpr double kUnbounded = 1e308;  // what Parameter has where nothing is said
+
+std::string range_text(double min, double max) {
+  if (max >= kUnbounded) return "at least " + to_text(min);
+  if (min <= -kUnbounded) return "at most " + to_text(max);
+  return to_text(min) + " to " + to_text(max);
+}
+
+}  // namespace
 
 void Parameters::declare(const Item& table) {
   if (!table.is_table()) table.fail("[parameters] must be a table");
@@ -31,10 +44,11 @@ void Parameters::declare(const Item& table) {
       }
       if (const Item* choices = item.find("choices")) {
         parameter.choices.clear();
-        for (const Item& choice : choices->list) parameter.choices.push_back(choice.json());
+        for (const Item& choice : choices->items("choices"))
+          parameter.choices.push_back(choice.json());
       }
-      if (const Item* min = item.find("min")) parameter.min = min->json().to_number<double>();
-      if (const Item* max = item.find("max")) parameter.max = max->json().to_number<double>();
+      if (const Item* min = item.find("min")) parameter.min = min->finite("min");
+      if (const Item* max = item.find("max")) parameter.max = max->finite("max");
     } else {
       parameter.fallback = item.json();
     }
@@ -94,9 +108,10 @@ void Parameters::check(const std::string& name, const Value& value, const Item& 
                std::string(parameter->fallback.is_number() ? "number" : "text"));
   if (value.is_number()) {
     const double number = value.to_number<double>();
+    if (!std::isfinite(number)) where.fail("'" + name + "' must be a number");
     if (number < parameter->min || number > parameter->max)
-      where.fail("'" + name + "' = " + to_text(value) + " is out of range " +
-                 to_text(parameter->min) + " to " + to_text(parameter->max));
+      where.fail("'" + name + "' = " + to_text(value) +
+                 " is out of range: " + range_text(parameter->min, parameter->max));
   }
   if (!parameter->choices.empty() && std::find(parameter->choices.begin(), parameter->choices.end(),
                                                value) == parameter->choices.end()) {
@@ -170,7 +185,8 @@ double number(const Item& table, std::string_view key, const Assignment& values,
   const Item* item = table.find(key);
   if (!item) return fallback;
   const Value value = substitute(*item, values);
-  if (!value.is_number()) item->fail("'" + std::string(key) + "' must be a number");
+  if (!value.is_number() || !std::isfinite(value.to_number<double>()))
+    item->fail("'" + std::string(key) + "' must be a number");
   return value.to_number<double>();
 }
 

@@ -1,6 +1,8 @@
 #include "model/plan/plan.h"
 
 #include <algorithm>
+#include <cmath>
+#include <set>
 
 #include "model/net/random.h"
 #include "model/plan/network.h"
@@ -9,16 +11,14 @@
 namespace culvert::plan {
 namespace {
 
-constexpr uint64_t kDefaultSeeds = 1;
-
 struct Files {
   Item scenario, topology;
 };
 
 Item load(const std::function<net::Result<Source>(const std::string&)>& open,
-          const std::string& name) {
+          const std::string& name, const std::string& where = "", int line = 0) {
   const auto source = open(name);
-  if (!source) throw InputError(source.status().detail, 0, "cannot be read");
+  if (!source) throw InputError(where, line, source.status().detail);
   return parse_toml(source->path, source->text);
 }
 
@@ -39,9 +39,10 @@ void check_scenario_keys(const Item& scenario) {
 std::vector<std::string> wanted_worlds(const Item& scenario, const Request& request) {
   std::vector<std::string> possible;
   if (const Item* worlds = scenario.find("worlds"))
-    for (const Item& world : worlds->list) possible.push_back(world.text("a world"));
+    for (const Item& world : worlds->items("worlds")) possible.push_back(world.text("a world"));
   else
     possible = {"ns3", "linux"};
+  if (possible.empty()) scenario.get("worlds").fail("'worlds' names no world");
   for (const std::string& world : possible)
     if (world != "ns3" && world != "linux")
       scenario.get("worlds").fail("'" + world + "' is no world; " +
@@ -82,10 +83,12 @@ std::vector<uint64_t> seeds_of(const Item& scenario, const std::string& world,
   const Item* seeds = scenario.find("seeds");
   if (const Item* table = world_table(scenario, world))
     if (const Item* own = table->find("seeds")) seeds = own;
-  const int64_t count = seeds ? seeds->json().to_number<int64_t>() : kDefaultSeeds;
-  if (count < 1) seeds->fail("seeds must be at least 1");
+  if (!seeds) return {1};
+  const double count = seeds->finite("seeds");
+  if (count < 1 || count > static_cast<double>(request.most_runs) || count != std::floor(count))
+    seeds->fail("seeds must be a whole number from 1 to " + std::to_string(request.most_runs));
   std::vector<uint64_t> out;
-  for (int64_t seed = 1; seed <= count; ++seed) out.push_back(static_cast<uint64_t>(seed));
+  for (uint64_t seed = 1; seed <= static_cast<uint64_t>(count); ++seed) out.push_back(seed);
   return out;
 }
 
@@ -127,7 +130,9 @@ net::Result<boost::json::object> plan_scenario(const std::string& name, const Re
     Files files;
     files.scenario = load(request.scenario, name);
     check_scenario_keys(files.scenario);
-    files.topology = load(request.topology, topology_name(files.scenario));
+    const Item& topology = files.scenario.get("topology");
+    files.topology =
+        load(request.topology, topology_name(files.scenario), topology.file, topology.line);
     check_topology_keys(files.topology);
 
     Parameters parameters(&vocabulary);
@@ -137,6 +142,7 @@ net::Result<boost::json::object> plan_scenario(const std::string& name, const Re
     const std::vector<std::string> worlds = wanted_worlds(files.scenario, request);
 
     boost::json::array runs;
+    std::set<std::string> ids;
     for (const std::string& world : worlds) {
       const Item* own = world_table(files.scenario, world);
       const Grid grid(files.scenario, parameters, {request.sets},
@@ -146,7 +152,6 @@ net::Result<boost::json::object> plan_scenario(const std::string& name, const Re
       if (grid.cells() * seeds.size() > request.most_runs)
         files.scenario.fail("this makes " + std::to_string(grid.cells() * seeds.size()) +
                             " runs, more than the limit of " + std::to_string(request.most_runs));
-      const Item* budget = own ? own->find("budget_ms") : nullptr;
       for (size_t cell = 0; cell < grid.cells(); ++cell) {
         std::string cell_name;
         for (const std::string& label : grid.labels(cell))
@@ -158,12 +163,15 @@ net::Result<boost::json::object> plan_scenario(const std::string& name, const Re
           run.cell = cell_name;
           run.seed = seed;
           run.values = grid.assignment(cell, seed, overrides);
-          run.budget = budget;
+          run.world_table = own;
           boost::json::object made = make_run(files.scenario, files.topology, run, vocabulary);
           boost::json::object labels;
           const auto words = grid.labels(cell);
           for (size_t i = 0; i < words.size(); ++i) labels[grid.axes()[i].name] = words[i];
           made["labels"] = std::move(labels);
+          if (!ids.insert(to_text(made["id"])).second)
+            files.scenario.fail("two runs would be called '" + to_text(made["id"]) +
+                                "': a value or a seed stands twice");
           runs.push_back(std::move(made));
         }
       }

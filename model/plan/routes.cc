@@ -2,6 +2,7 @@
 #include <deque>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "model/plan/network.h"
 
@@ -95,6 +96,57 @@ const Node* default_exit(const Network& network, const Node& node,
   return nullptr;
 }
 
+bool overlap(const net::Prefix& a, const net::Prefix& b) {
+  if (a.ip.is_none() || a.ip.family() != b.ip.family()) return false;
+  return a.length <= b.length ? a.contains(b.ip) : b.contains(a.ip);
+}
+
+void check_overlap(const Link& one, const Link& other) {
+  for (const auto& [a, b] : {std::pair{one.subnet, other.subnet}, {one.subnet6, other.subnet6}})
+    if (overlap(a, b))
+      other.where.fail("link '" + other.name + "' has " + b.to_string() + ", which overlaps " +
+                       a.to_string() + " of '" + one.name + "' in sight of it");
+}
+
+// Two homes may both use 10.1.0.0/24, but not two links of one realm, nor of one node.
+void check_subnets(const Network& network, const std::vector<std::set<std::string>>& realms) {
+  for (size_t i = 0; i < network.links.size(); ++i)
+    for (size_t j = 0; j < i; ++j) {
+      const Link &one = network.links[j], &other = network.links[i];
+      bool in_sight = false;
+      for (const auto& realm : realms)
+        in_sight = in_sight || (realm.count(one.name) && realm.count(other.name));
+      for (const Node& node : network.nodes)
+        in_sight = in_sight || (node.on(one.name) && node.on(other.name));
+      if (in_sight) check_overlap(one, other);
+    }
+}
+
+// From a realm outwards, NAT by NAT: who comes round again never reaches the outside.
+void check_circles(const Network& network, const std::vector<std::set<std::string>>& realms) {
+  for (const Node& start : network.nodes) {
+    if (!start.cuts()) continue;
+    std::set<std::string> passed;
+    std::deque<const Node*> todo{&start};
+    while (!todo.empty()) {
+      const Node& nat = *todo.front();
+      todo.pop_front();
+      for (const auto& realm : realms) {
+        if (!realm.count(nat.outside_link)) continue;
+        for (const Node& next : network.nodes) {
+          if (!next.cuts()) continue;
+          for (const Interface& i : next.interfaces) {
+            if (i.link == next.outside_link || !realm.count(i.link)) continue;
+            if (&next == &start)
+              start.where.fail("the way out of '" + start.name + "' leads back to its inside");
+            if (passed.insert(next.name).second) todo.push_back(&next);
+          }
+        }
+      }
+    }
+  }
+}
+
 void add_route(const Network& network, Node& node, const net::Prefix& to, const Hop& hop) {
   const Interface* own = node.on(hop.link);
   const Interface* next = network.node(hop.via)->on(hop.link);
@@ -111,7 +163,10 @@ void add_route(const Network& network, Node& node, const net::Prefix& to, const 
 
 void compute_routes(Network& network) {
   const net::Prefix default4{net::IpAddress::any_v4(), 0}, default6{net::IpAddress::any_v6(), 0};
-  for (const std::set<std::string>& realm : find_realms(network)) {
+  const auto realms = find_realms(network);
+  check_subnets(network, realms);
+  check_circles(network, realms);
+  for (const std::set<std::string>& realm : realms) {
     for (Node& node : network.nodes) {
       const auto hops = first_hops(network, node, realm);
       if (hops.empty()) continue;

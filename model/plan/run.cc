@@ -24,6 +24,15 @@ std::string node_named(const Item& table, const Network& network, const Assignme
                   : "the key 'node' is missing");
 }
 
+// A time of a run. No run is longer than eleven days (ours: a slip of the hand).
+double time_ms(const Item& table, std::string_view key, const Assignment& values, double fallback) {
+  const double value = number(table, key, values, fallback);
+  if (value < 0 || value > 1e9)
+    table.get(key).fail("'" + std::string(key) + "' = " + to_text(value) +
+                        " is out of range: 0 to 1e9 milliseconds");
+  return value;
+}
+
 std::vector<std::string> words_of(const std::string& line) {
   std::istringstream in(line);
   std::vector<std::string> words;
@@ -35,8 +44,7 @@ void add_services(boost::json::array& out, const Item& from, const Network& netw
                   const Assignment& values, const Vocabulary& vocabulary) {
   const Item* services = from.find("services");
   if (!services) return;
-  if (!services->is_list()) services->fail("services are a list: [[services]]");
-  for (const Item& service : services->list) {
+  for (const Item& service : services->items("[[services]]")) {
     service.only({"node", "run", "when"}, "a service");
     if (const Item* when = service.find("when")) {  // a parameter that switches it
       const Value on = substitute(*when, values);
@@ -49,10 +57,13 @@ void add_services(boost::json::array& out, const Item& from, const Network& netw
       const std::string wrong = vocabulary.service(argv);
       if (!wrong.empty()) service.get("run").fail(wrong);
     }
+    const std::string node = node_named(service, network, values);
+    for (const Value& other : out)
+      if (other.at("node") == Value(node) && other.at("name") == Value(argv[0]))
+        service.fail("'" + node + "' runs '" + argv[0] + "' already: a step could mean either");
     boost::json::array arguments;
     for (const std::string& word : argv) arguments.push_back(boost::json::value(word));
-    out.push_back(
-        {{"node", node_named(service, network, values)}, {"name", argv[0]}, {"argv", arguments}});
+    out.push_back({{"node", node}, {"name", argv[0]}, {"argv", arguments}});
   }
 }
 
@@ -87,10 +98,10 @@ boost::json::object make_step(const Item& step, const Network& network, const As
   boost::json::object out;
   if (const Item* when = step.find("when")) {
     out["when"] = event_condition(*when, network, values);
-    out["after_ms"] = number(step, "after_ms", values, 0);
+    out["after_ms"] = time_ms(step, "after_ms", values, 0);
   } else {
     if (!step.find("at_ms")) step.fail("a step needs at_ms, or when and after_ms");
-    out["at_ms"] = number(step, "at_ms", values, 0);
+    out["at_ms"] = time_ms(step, "at_ms", values, 0);
   }
   const std::string what = string(step, "do", values, "");
   if (what.empty()) step.fail("'do' is missing");
@@ -123,7 +134,7 @@ boost::json::object make_secrets(const Item& from, uint64_t rng_seed) {
   boost::json::object out;
   const Item* secrets = from.find("secrets");
   if (!secrets) return out;
-  for (const Item& item : secrets->list) {
+  for (const Item& item : secrets->items("secrets")) {
     const std::string name = item.text("a secret's name");
     net::Random random(net::derive_seed(rng_seed, "secret/" + name));
     std::string hex;
@@ -157,13 +168,15 @@ boost::json::object make_run(const Item& scenario, const Item& topology, const R
 
   boost::json::array timeline;
   if (const Item* steps = scenario.find("timeline"))
-    for (const Item& step : steps->list)
+    for (const Item& step : steps->items("[[timeline]]"))
       timeline.push_back(make_step(step, network, values, services));
 
   boost::json::object names;
   for (const Item* from : {&topology, &scenario})
-    if (const Item* table = from->find("names"))
+    if (const Item* table = from->find("names")) {
+      if (!table->is_table()) table->fail("[names] must be a table");
       for (const auto& [name, list] : table->table) names[name] = substitute(list, values);
+    }
 
   out["id"] = id;
   out["cell"] = request.cell;
@@ -178,14 +191,10 @@ boost::json::object make_run(const Item& scenario, const Item& topology, const R
   out["names"] = std::move(names);
   if (const Item* until = scenario.find("until"))
     out["until"] = event_condition(*until, network, values);
-  out["linger_ms"] = number(scenario, "linger_ms", values, kDefaultLingerMs);
-  double budget = number(scenario, "budget_ms", values, kDefaultBudgetMs);
-  if (request.budget) {
-    const Value own = substitute(*request.budget, values);
-    if (!own.is_number()) request.budget->fail("'budget_ms' must be a number");
-    budget = own.to_number<double>();
-  }
-  out["budget_ms"] = budget;
+  out["linger_ms"] = time_ms(scenario, "linger_ms", values, kDefaultLingerMs);
+  const Item& budget_from = request.world_table ? *request.world_table : scenario;
+  out["budget_ms"] = time_ms(budget_from.find("budget_ms") ? budget_from : scenario, "budget_ms",
+                             values, kDefaultBudgetMs);
   return out;
 }
 

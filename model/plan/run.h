@@ -12,7 +12,7 @@ struct RunRequest {
   std::string world, cell;
   uint64_t seed = 1;
   Assignment values;
-  const Item* budget = nullptr;  // the world's own budget_ms, if it has one
+  const Item* world_table = nullptr;  // [world.NAME] with its own budget_ms, if there is one
 };
 
 // `scenario` may be an empty table (culvert up): then the topology's services are all there is.

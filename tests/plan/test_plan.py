@@ -135,13 +135,63 @@ def test_set_fixes_an_axis_or_opens_one(house):
     ("no such topology", TOPOLOGY, SCENARIO.replace('topology = "t"', 'topology = "tt"'), [],
      "there is no topology 'tt'; did you mean 't'?"),
     ("too large", TOPOLOGY, SCENARIO, ["--seeds", "999999"], "more than the limit"),
+    ("a node twice", TOPOLOGY.replace("[links.lan]", 's = { kind = "host" }\n[links.lan]'), SCENARIO,
+     [], "cannot redefine existing table 's'"),
+    ("a link named as a node", TOPOLOGY.replace("[links.lan]", "[links.core]"), SCENARIO, [],
+     "t.toml:12: 'core' is a node already"),
+    ("a service twice", TOPOLOGY + '[[services]]\nnode = "s"\nrun = "stun-server --bind 0.0.0.0:9"\n',
+     SCENARIO, [], "'s' runs 'stun-server' already"),
+    ("subnets that overlap", TOPOLOGY.replace("203.0.113.0/24", "198.51.100.128/25"), SCENARIO, [],
+     "t.toml:19: link 'server' has 198.51.100.128/25, which overlaps 198.51.100.0/24 of 'up'"),
+    ("the same subnet on both sides of a NAT", TOPOLOGY.replace("10.0.0.0/24", "198.51.100.0/24"),
+     SCENARIO, [], "which overlaps 198.51.100.0/24 of 'lan'"),
+    ("a subnet without room", TOPOLOGY.replace("203.0.113.0/24", "203.0.113.0/30"), SCENARIO, [],
+     "'203.0.113.0/30' has no room for all addresses of 's'"),
+    ("an address as subnet", TOPOLOGY.replace("10.0.0.0/24", "10.0.0.7/24"), SCENARIO, [],
+     "t.toml:14: '10.0.0.7/24' is an address in a subnet"),
+    ("a NAT without outside", TOPOLOGY.replace(', outside = "up"', ""), SCENARIO, [],
+     "t.toml:9: the key 'outside' is missing"),
+    ("NATs in a circle", TOPOLOGY.replace("[links.lan]", 'm = { kind = "nat", nat = "open", outside = '
+     '"lan" }\n[links.lan]').replace('["a", "n"]', '["a", "m", "n"]').replace('["n", "core"]',
+     '["n", "m", "core"]').replace('"open"', '"symmetric"'), SCENARIO, [],
+     "t.toml:9: the way out of 'n' leads back to its inside"),
+    ("a node without link", TOPOLOGY.replace("[links.lan]", 'z = { kind = "host" }\n[links.lan]'),
+     SCENARIO, [], "t.toml:12: 'z' is on no link"),
+    ("an empty file", "", "topology = \"t\"", [], "t.toml:1: the key 'nodes' is missing"),
+    ("nan", TOPOLOGY.replace('"$d"', "nan"), SCENARIO, [], "t.toml:15: 'delay_ms' must be a number"),
+    ("a line of dots", "a." * 50000 + "a = 1", SCENARIO, [], "t.toml:1: a line of more than"),
+    ("many levels", TOPOLOGY + "[names" + ".a" * 40 + "]", SCENARIO, [], "more than 32 levels"),
+    ("seeds of a wrong type", TOPOLOGY, SCENARIO.replace("seeds = 2", 'seeds = "x"'), [],
+     "q.toml:4: seeds must be a number"),
+    ("seeds beyond reason", TOPOLOGY, SCENARIO.replace("seeds = 2", "seeds = 1000000000000"), [],
+     "q.toml:4: seeds must be a whole number from 1"),
+    ("a time below zero", TOPOLOGY, SCENARIO.replace("seeds = 2", "budget_ms = -1"), [],
+     "q.toml:4: 'budget_ms' = -1 is out of range"),
+    ("a value twice", TOPOLOGY, SCENARIO, ["--set", "kind=open,open"], "'ns3.open.1': a value or a seed"),
+    ("a seed twice", TOPOLOGY, SCENARIO, ["--seed", "1", "--seed", "1"], "stands twice"),
+    ("set twice", TOPOLOGY, SCENARIO, ["--set", "d=1", "--set", "d=2"], "'d' is set twice"),
+    ("a timeline that is no list", TOPOLOGY, SCENARIO + "[timeline]\nat_ms = 1\n", [],
+     "[[timeline]] must be a list"),
 ])
 def test_bad_input_is_one_sentence_and_exit_code_2(house, what, topology, scenario, argv, says):
     done = house(*argv, topology=topology, scenario=scenario)
-    assert done.returncode == 2, what
+    assert done.returncode == 2, (what, done.returncode, done.stderr)
     assert done.stdout == ""
     assert says in done.stderr, done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_two_homes_may_use_the_same_private_subnet(house):
+    second_home = TOPOLOGY.replace("[links.lan]", """a2 = { kind = "host" }
+n2 = { kind = "nat", nat = "$kind", outside = "up" }
+[links.lan2]
+ends = ["a2", "n2"]
+subnet = "10.0.0.0/24"
+[links.lan]""").replace('["n", "core"]', '["n", "n2", "core"]')
+    run = good(house(topology=second_home))["runs"][0]
+    nodes = {n["name"]: n for n in run["nodes"]}
+    assert nodes["a"]["interfaces"][0]["addresses"] == nodes["a2"]["interfaces"][0]["addresses"]
+    assert nodes["n"]["nat"]["public"] != nodes["n2"]["nat"]["public"]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "scenarios").glob("*.toml")), ids=lambda p: p.stem)

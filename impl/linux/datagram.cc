@@ -249,22 +249,9 @@ Status DatagramImpl::set_dont_fragment(bool on) {
 
 Result<uint32_t> DatagramImpl::path_mtu(const net::Endpoint& to) const {
   if (to.ip.family() != family_) return {Error::invalid, "not of this socket's family"};
-  // The kernel tells it of connected sockets only.
-  auto probe = open_socket(host_.netns(), v4() ? AF_INET : AF_INET6, SOCK_DGRAM, 0);
-  if (!probe) return probe.status();
-  if (!local_.ip.is_any()) {
-    const SockAddr from(net::Endpoint{local_.ip, 0});
-    bind(probe->get(), from.get(), from.size);
-  }
-  const SockAddr address(to);
-  if (connect(probe->get(), address.get(), address.size) != 0)
-    return status_of(errno, "finding the route to " + to.to_string());
-  int mtu = 0;
-  socklen_t size = sizeof mtu;
-  const int level = v4() ? IPPROTO_IP : IPPROTO_IPV6;
-  if (getsockopt(probe->get(), level, v4() ? IP_MTU : IPV6_MTU, &mtu, &size) != 0)
-    return status_of(errno, "reading the path MTU to " + to.to_string());
-  return static_cast<uint32_t>(mtu);
+  const auto path = path_to(host_.netns(), to, local_.ip);
+  if (!path) return path.status();
+  return path->mtu;
 }
 
 Status DatagramImpl::membership(int option, const IpAddress& group, const IpAddress& interface) {

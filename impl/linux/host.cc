@@ -23,6 +23,7 @@
 #include "impl/linux/packet_tap.h"
 #include "impl/linux/tun.h"
 #include "impl/linux/workers.h"
+#include "model/packet/selector.h"
 
 namespace culvert::linux_host {
 
@@ -165,7 +166,7 @@ Result<PacketTap*> LinuxHost::packet_tap() {
 
 Result<std::unique_ptr<net::PacketHook>> LinuxHost::add_hook(const net::Selector& selector,
                                                              net::HookFunction function) {
-  const Status sense = check(selector);
+  const Status sense = packet::check(selector);
   if (!sense.ok()) return sense;
   auto tap = packet_tap();
   if (!tap) return tap.status();

@@ -10,7 +10,9 @@
 #include <sstream>
 
 #include "impl/linux/flow_table.h"
+#include "model/packet/glance.h"
 #include "model/packet/packet.h"
+#include "model/packet/selector.h"
 
 namespace culvert::linux_host {
 
@@ -102,44 +104,6 @@ class HookImpl : public net::PacketHook {
   PacketTap& tap_;
   std::shared_ptr<PacketTap::Hook> hook_;
 };
-
-Status check(const Selector& s) {
-  const bool ports = s.source_port_first != 0 || s.source_port_last != 65535 ||
-                     s.destination_port_first != 0 || s.destination_port_last != 65535;
-  if (ports && s.protocol != CV_TCP && s.protocol != CV_UDP)
-    return {Error::invalid, "a selector by ports needs protocol 6 (TCP) or 17 (UDP)"};
-  if (s.source_port_first > s.source_port_last ||
-      s.destination_port_first > s.destination_port_last)
-    return {Error::invalid, "a range of ports ends before it begins"};
-  if (!s.source.ip.is_none() && !s.destination.ip.is_none() &&
-      s.source.ip.family() != s.destination.ip.family())
-    return {Error::invalid, "source and destination are of different families"};
-  return {};
-}
-
-bool matches(const Selector& s, net::Bytes packet) {
-  cv_packet parsed;
-  if (cv_parse(packet.data(), packet.data() + packet.size(), &parsed) != CV_OK) return false;
-  if (s.protocol != 0 && s.protocol != parsed.protocol) return false;
-  const auto address = [&](size_t offset) {
-    const uint8_t* p = packet.data() + offset;
-    if (parsed.version == 4)
-      return net::IpAddress::v4(uint32_t{p[0]} << 24 | uint32_t{p[1]} << 16 | uint32_t{p[2]} << 8 |
-                                p[3]);
-    std::array<uint8_t, 16> bytes;
-    std::copy(p, p + 16, bytes.begin());
-    return net::IpAddress::v6(bytes);
-  };
-  const bool v4 = parsed.version == 4;
-  if (!s.source.ip.is_none() && !s.source.contains(address(v4 ? 12 : 8))) return false;
-  if (!s.destination.ip.is_none() && !s.destination.contains(address(v4 ? 16 : 24))) return false;
-  const auto within = [&](uint16_t port, uint16_t first, uint16_t last) {
-    if (first == 0 && last == 65535) return true;
-    return (parsed.flags & CV_PORTS) && port >= first && port <= last;
-  };
-  return within(parsed.source_port, s.source_port_first, s.source_port_last) &&
-         within(parsed.destination_port, s.destination_port_first, s.destination_port_last);
-}
 
 Result<std::unique_ptr<PacketTap>> PacketTap::open(LinuxHost& host) {
   auto raw4 = raw_socket(host.netns(), AF_INET);
@@ -240,21 +204,21 @@ void PacketTap::turn() {
   schedule();
 }
 
-void PacketTap::packet(uint32_t id, net::MutableBytes packet) {
+void PacketTap::packet(uint32_t id, net::MutableBytes data) {
   for (FlowTableImpl* table : tables_)
-    if (table->forward(packet)) return verdict(id, false, {});
-  before_.assign(packet.begin(), packet.end());
+    if (table->forward(data)) return verdict(id, false, {});
+  before_.assign(data.begin(), data.end());
   bool accept = true;
   const auto hooks = hooks_;  // a function may remove hooks and add some
   for (const auto& hook : hooks) {
-    if (hook->removed || !matches(hook->selector, packet)) continue;
+    if (hook->removed || !packet::matches(hook->selector, data)) continue;
     ++hook->stats.matched;
-    accept = hook->function(packet) == net::Verdict::pass;
+    accept = hook->function(data) == net::Verdict::pass;
     ++(accept ? hook->stats.passed : hook->stats.consumed);
     if (!accept) break;
   }
-  const bool changed = accept && !std::equal(packet.begin(), packet.end(), before_.begin());
-  verdict(id, accept, changed ? packet : net::MutableBytes{});
+  const bool changed = accept && !std::equal(data.begin(), data.end(), before_.begin());
+  verdict(id, accept, changed ? data : net::MutableBytes{});
 }
 
 void PacketTap::verdict(uint32_t id, bool accept, net::Bytes changed) {
@@ -266,25 +230,16 @@ void PacketTap::verdict(uint32_t id, bool accept, net::Bytes changed) {
   send(fd(), request.bytes().data(), request.bytes().size(), 0);
 }
 
-Status PacketTap::inject(net::Bytes packet) {
+Status PacketTap::inject(net::Bytes data) {
   cv_packet parsed;
-  if (packet.size() > 65535 ||
-      cv_parse(packet.data(), packet.data() + packet.size(), &parsed) != CV_OK ||
-      parsed.length != packet.size())
+  if (data.size() > 65535 || cv_parse(data.data(), data.data() + data.size(), &parsed) != CV_OK ||
+      parsed.length != data.size())
     return {Error::invalid, "what is to be injected is no whole IP packet"};
-  net::Endpoint to;
-  const uint8_t* p = packet.data();
-  if (parsed.version == 4) {
-    to.ip = net::IpAddress::v4(uint32_t{p[16]} << 24 | uint32_t{p[17]} << 16 |
-                               uint32_t{p[18]} << 8 | p[19]);
-  } else {
-    std::array<uint8_t, 16> bytes;
-    std::copy(p + 24, p + 40, bytes.begin());
-    to.ip = net::IpAddress::v6(bytes);
-  }
+  const net::Endpoint to{
+      packet::address_at(data.data() + (parsed.version == 4 ? 16 : 24), parsed.version), 0};
   const SockAddr address(to);
   const int fd = (parsed.version == 4 ? raw4_ : raw6_).get();
-  if (sendto(fd, packet.data(), packet.size(), MSG_NOSIGNAL, address.get(), address.size) >= 0)
+  if (sendto(fd, data.data(), data.size(), MSG_NOSIGNAL, address.get(), address.size) >= 0)
     return {};
   return status_of(errno, "injecting a packet to " + to.ip.to_string());
 }

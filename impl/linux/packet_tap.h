@@ -11,11 +11,6 @@ namespace culvert::linux_host {
 
 class FlowTableImpl;
 
-// invalid, if no packet can ever match or ports are asked of a protocol without any.
-net::Status check(const net::Selector& selector);
-// Later fragments have no ports: they match only selectors that do not ask for any.
-bool matches(const net::Selector& selector, net::Bytes packet);
-
 class PacketTap : private Watch {
  public:
   static net::Result<std::unique_ptr<PacketTap>> open(LinuxHost& host);

@@ -189,6 +189,26 @@ net::Status in_namespace(int netns, const std::function<void()>& call) {
   return {};
 }
 
+net::Result<PathTo> path_to(int netns, const net::Endpoint& to, const IpAddress& from) {
+  // The kernel tells it of connected sockets only.
+  const bool v4 = to.ip.is_v4();
+  auto probe = open_socket(netns, v4 ? AF_INET : AF_INET6, SOCK_DGRAM, 0);
+  if (!probe) return probe.status();
+  if (!from.is_none() && !from.is_any()) {
+    const SockAddr local(net::Endpoint{from, 0});
+    bind(probe->get(), local.get(), local.size);
+  }
+  const SockAddr address(to);
+  if (connect(probe->get(), address.get(), address.size) != 0)
+    return status_of(errno, "finding the route to " + to.to_string());
+  int mtu = 0;
+  socklen_t size = sizeof mtu;
+  if (getsockopt(probe->get(), v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_MTU : IPV6_MTU, &mtu,
+                 &size) != 0)
+    return status_of(errno, "reading the path MTU to " + to.to_string());
+  return PathTo{local_of(probe->get()).ip, static_cast<uint32_t>(mtu)};
+}
+
 net::Result<Fd> open_socket(int netns, int family, int type, int protocol) {
   Fd fd;
   const net::Status entered = in_namespace(

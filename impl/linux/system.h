@@ -72,6 +72,13 @@ net::Error error_of_icmp(net::IpAddress::Family family, uint8_t type, uint8_t co
 // sockets and devices opened there belong to it; -1 runs it where the thread is. Needs
 // CAP_SYS_ADMIN over that namespace. The errno of `call` survives the return.
 net::Status in_namespace(int netns, const std::function<void()>& call);
+// What this machine's routes say of packets to `to`: the address they leave from, and the path MTU
+// as far as it is known, the interface's at first. `from` none or any: the route decides.
+struct PathTo {
+  net::IpAddress source;
+  uint32_t mtu = 0;  // bytes of IP packet
+};
+net::Result<PathTo> path_to(int netns, const net::Endpoint& to, const net::IpAddress& from = {});
 // socket(2) inside `netns`, always with SOCK_CLOEXEC and SOCK_NONBLOCK.
 net::Result<Fd> open_socket(int netns, int family, int type, int protocol);
 

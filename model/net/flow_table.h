@@ -1,5 +1,6 @@
 // Flows rewritten without asking anybody: install, remove, count. What matches no flow goes to the
-// hooks. Implementations: user space and ns-3 (one table over model/packet), eBPF (with the splicer).
+// hooks. Implementations: user space and ns-3 (one table over model/packet), eBPF (with the
+// splicer).
 #pragma once
 
 #include <cstdint>
@@ -30,6 +31,9 @@ struct FlowStats {
   Time last_seen{0};                // exact to one second (field note splice.md)
 };
 
+// Rewriting is forwarding: it takes one hop. A packet that has none left, or is too big for the
+// next link and may not be cut up, is answered with ICMP to its sender, about the packet as it
+// came. Fragments match no flow.
 class FlowTable {
  public:
   virtual ~FlowTable() = default;  // removes every flow

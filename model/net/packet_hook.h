@@ -13,6 +13,7 @@
 namespace culvert::net {
 
 // Which packets arriving at this host, for it or to be forwarded. Every condition must hold.
+// Fragments that are not the first have no ports: they match only where all ports do.
 struct Selector {
   uint8_t protocol = 0;  // IANA number; 0 = any
   Prefix source;         // ip none = any
@@ -28,7 +29,7 @@ enum class Verdict : uint8_t {
 
 struct HookStats {
   uint64_t matched = 0, passed = 0, consumed = 0, injected = 0;  // packets
-  uint64_t overflowed = 0;  // packets lost because the hook was too slow
+  uint64_t overflowed = 0;  // packets lost because the hooks of this host were too slow
 };
 
 // `packet` is a contiguous IP packet. A rewrite keeps its length and must leave right checksums

@@ -7,17 +7,14 @@
 
 #include "model/net/flow_table.h"
 #include "model/net/packet_hook.h"
+#include "model/ns3/ip_output.h"
 #include "model/ns3/loop.h"
 #include "model/ns3/packet_tap.h"
 #include "model/ns3/packet_tap6.h"
+#include "model/packet/icmp_error.h"
 #include "model/packet/soft_flow_table.h"
 
 namespace culvert::ns3_world {
-
-// Ok, or why the selector makes no sense.
-net::Status check(const net::Selector& selector);
-// `packet` begins with an IP header and may be cut short behind the ports.
-bool matches(const net::Selector& selector, net::Bytes packet);
 
 // All the hooks of a host, in the order of adding.
 class HookChain : private PacketTapRouting::Handler, private PacketTap6::Handler {
@@ -62,7 +59,7 @@ class Ns3FlowTable final : public net::FlowTable,
                            private PacketTapRouting::Handler,
                            private PacketTap6::Handler {
  public:
-  Ns3FlowTable(ns3::Ptr<ns3::Node> node, Loop& loop, size_t limit, uint64_t seed);
+  Ns3FlowTable(IpOutput& output, Loop& loop, size_t limit, uint64_t seed);
   ~Ns3FlowTable() override;
   net::Status install(const net::FlowKey& key, const net::FlowRewrite& rewrite) override;
   net::Status remove(const net::FlowKey& key) override;
@@ -74,6 +71,11 @@ class Ns3FlowTable final : public net::FlowTable,
                                     ns3::Ptr<const ns3::NetDevice> device) override;
   PacketTap6::Fate on_arrival6(ns3::Ipv6Header& header, ns3::Ptr<ns3::Packet>& packet) override;
 
+  template <class Fate, class Header>
+  Fate run(Header& header, ns3::Packet& body);
+  void answer(net::Bytes quote, packet::IcmpError what, uint32_t mtu);
+
+  IpOutput& output_;
   Loop& loop_;
   packet::SoftFlowTable table_;
   ns3::Ptr<PacketTapRouting> tap_;

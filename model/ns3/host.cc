@@ -14,6 +14,7 @@
 #include "model/ns3/tcp_layer.h"
 #include "model/ns3/tun.h"
 #include "model/ns3/udp_layer.h"
+#include "model/packet/selector.h"
 #include "ns3/boolean.h"
 #include "ns3/config.h"
 #include "ns3/global-value.h"
@@ -196,7 +197,7 @@ net::Result<std::unique_ptr<net::TunDevice>> Ns3Host::open_tun(const net::TunOpt
 
 net::Result<std::unique_ptr<net::PacketHook>> Ns3Host::add_hook(const net::Selector& selector,
                                                                 net::HookFunction function) {
-  const net::Status sense = check(selector);
+  const net::Status sense = packet::check(selector);
   if (!sense.ok()) return sense;
   return std::unique_ptr<net::PacketHook>(
       std::make_unique<Ns3Hook>(parts_->hooks, parts_->hooks.add(selector, std::move(function))));
@@ -205,7 +206,7 @@ net::Result<std::unique_ptr<net::PacketHook>> Ns3Host::add_hook(const net::Selec
 net::Result<std::unique_ptr<net::FlowTable>> Ns3Host::open_flow_table(size_t limit) {
   const uint64_t seed = net::derive_seed(parts_->options.seed, parts_->options.name + "/flows");
   return std::unique_ptr<net::FlowTable>(
-      std::make_unique<Ns3FlowTable>(parts_->node, parts_->loop, limit, seed));
+      std::make_unique<Ns3FlowTable>(parts_->output, parts_->loop, limit, seed));
 }
 
 net::Result<std::unique_ptr<net::Store>> Ns3Host::open_store(const std::string&) {

@@ -100,6 +100,7 @@ SoftFlowTable::Verdict SoftFlowTable::process(net::Time now, net::MutableBytes p
   key.destination = {address_at(data + addresses + size, parsed.version), parsed.destination_port};
   const uint32_t i = find(key);
   if (i == kNoRecord) return Verdict::miss;
+  if (data[parsed.version == 4 ? 8 : 7] <= 1) return Verdict::expired;
   Flow& flow = flows_[i];
   cv_rewrite rewrite = {};
   rewrite.what = CV_SET_SOURCE | CV_SET_DESTINATION | CV_SET_SOURCE_PORT | CV_SET_DESTINATION_PORT;

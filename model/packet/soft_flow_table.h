@@ -25,7 +25,8 @@ class SoftFlowTable {
 
   enum class Verdict : uint8_t {
     miss,       // of no flow; untouched. So are fragments and malformed packets
-    rewritten,  // in place, same length, checksums right: route it on
+    rewritten,  // in place, same length, checksums right: route it on, one hop poorer
+    expired,    // of a flow, but with no hop left (RFC 1812 section 5.3.1); untouched, not counted
   };
   // `packet` starts with an IP header and may be a truncated view of `total_length` bytes.
   Verdict process(net::Time now, net::MutableBytes packet, size_t total_length);

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <memory>
 
+#include "model/packet/icmp_error.h"
 #include "model/packet/rewrite.h"
 #include "model/packet/soft_flow_table.h"
 
@@ -51,5 +52,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                         {to, from, parsed.protocol == 6 ? 5u : 0u, what});
   }
   table.process(culvert::net::Time(0), {packet.get(), n}, what & 32 ? n : parsed.length);
+  (void)culvert::packet::make_icmp_error(
+      {packet.get(), n}, culvert::packet::IcmpError::too_big,
+      parsed.version == 4 ? IpAddress::v4(0x0a000001) : *IpAddress::parse("fd00::1"), 1300);
   return 0;
 }

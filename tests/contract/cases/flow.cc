@@ -193,5 +193,67 @@ TEST_P(FlowCase, destroying_the_table_removes_its_flows) {
   EXPECT_EQ(inbox.icmp[0].error, Error::refused);
 }
 
+// Rewriting is forwarding, and whoever forwards tells of what it cannot: the sender hears about the
+// packet that it sent, not about what became of it.
+TEST_P(FlowCase, a_packet_on_its_last_hop_is_answered_as_a_router_does) {
+  open();
+  ASSERT_TRUE(table);
+  auto socket = open_socket(world->a(), {at().a, 5000});
+  auto peer = open_socket(world->b(), {at().b, 6000});
+  Inbox inbox(*socket), peer_inbox(*peer);
+  ASSERT_TRUE(table->install(out_key(17), out_rewrite()).ok());
+  EXPECT_TRUE(socket->send_to({at().r_near, 7777}, net::as_bytes("last hop"), 1).ok());
+  ASSERT_TRUE(until([&] { return !inbox.icmp.empty(); }));
+  EXPECT_EQ(inbox.icmp[0].error, Error::ttl_exceeded);
+  EXPECT_EQ(inbox.icmp[0].to, (Endpoint{at().r_near, 7777}));
+  EXPECT_EQ(inbox.icmp[0].reporter, at().r_near);
+  world->settle();
+  EXPECT_TRUE(peer_inbox.got.empty());
+  EXPECT_EQ(table->stats(out_key(17))->packets, 0u);
+  EXPECT_TRUE(socket->send_to({at().r_near, 7777}, net::as_bytes("one more"), 2).ok());
+  ASSERT_TRUE(until([&] { return peer_inbox.got.size() == 1; }));
+  EXPECT_EQ(peer_inbox.got[0].ttl, 1);
+}
+
+TEST_P(FlowCase, a_packet_too_big_for_the_next_link_is_answered_and_the_sender_learns) {
+  open();
+  ASSERT_TRUE(table);
+  world->set_far_mtu(1300);
+  auto socket = open_socket(world->a(), {at().a, 5000});
+  auto peer = open_socket(world->b(), {at().b, 6000});
+  Inbox inbox(*socket), peer_inbox(*peer);
+  EXPECT_TRUE(socket->set_dont_fragment(true).ok());
+  ASSERT_TRUE(table->install(out_key(17), out_rewrite()).ok());
+  const Endpoint to{at().r_near, 7777};
+  EXPECT_TRUE(socket->send_to(to, net::as_bytes(std::string(1400, 'l'))).ok());
+  ASSERT_TRUE(until([&] { return !inbox.icmp.empty(); }));
+  EXPECT_EQ(inbox.icmp[0].error, Error::too_big);
+  EXPECT_EQ(inbox.icmp[0].mtu, 1300u);
+  EXPECT_EQ(inbox.icmp[0].to, to);
+  EXPECT_EQ(*socket->path_mtu(to), 1300u);
+  const size_t fits = 1300 - (family() == Family::v4 ? 28 : 48);
+  EXPECT_TRUE(socket->send_to(to, net::as_bytes(std::string(fits, 'f'))).ok());
+  ASSERT_TRUE(until([&] { return peer_inbox.got.size() == 1; }));
+  EXPECT_EQ(peer_inbox.got[0].text.size(), fits);
+}
+
+class FlowV4Case : public FlowCase {};  // IPv6 routers never fragment (RFC 8200 section 5)
+INSTANTIATE_TEST_SUITE_P(Family, FlowV4Case, ::testing::Values(Family::v4),
+                         [](const auto&) { return "v4"; });
+
+TEST_P(FlowV4Case, without_dont_fragment_a_small_next_link_is_passed) {
+  open();
+  ASSERT_TRUE(table);
+  world->set_far_mtu(1300);
+  auto socket = open_socket(world->a(), {at().a, 5000});
+  auto peer = open_socket(world->b(), {at().b, 6000});
+  Inbox peer_inbox(*peer);
+  ASSERT_TRUE(table->install(out_key(17), out_rewrite()).ok());
+  const std::string large = noise(1400);
+  EXPECT_TRUE(socket->send_to({at().r_near, 7777}, net::as_bytes(large)).ok());
+  ASSERT_TRUE(until([&] { return peer_inbox.got.size() == 1; }));
+  EXPECT_EQ(peer_inbox.got[0].text, large);
+}
+
 }  // namespace
 }  // namespace culvert::contract

@@ -245,5 +245,20 @@ TEST_P(HookCase, a_selector_without_sense_is_invalid) {
   EXPECT_EQ(made.error(), Error::invalid);
 }
 
+TEST_P(HookCase, fragments_come_as_they_are_and_only_the_first_has_ports) {
+  net::Selector with_ports = udp();
+  with_ports.destination_port_first = with_ports.destination_port_last = 6000;
+  const auto pass = [](net::MutableBytes) { return net::Verdict::pass; };
+  hook = add(world->b(), udp(), pass);
+  auto ported = add(world->b(), with_ports, pass);
+  ASSERT_TRUE(hook && ported);
+  const std::string large = noise(4000);  // three fragments of 1500 bytes
+  EXPECT_TRUE(socket->send_to({at().b, 6000}, net::as_bytes(large)).ok());
+  ASSERT_TRUE(until([&] { return peer_inbox->got.size() == 1; }));
+  EXPECT_EQ(peer_inbox->got[0].text, large);
+  EXPECT_EQ(hook->stats().matched, 3u);
+  EXPECT_EQ(ported->stats().matched, 1u);
+}
+
 }  // namespace
 }  // namespace culvert::contract

@@ -144,6 +144,37 @@ TEST_F(LinuxOnly, F04_a_dial_goes_on_after_the_kernel_gave_up_on_its_socket) {
   EXPECT_EQ(dialled->stream->local(), options.local);
 }
 
+// The queue is one for all hooks of a Host and has an end; nobody empties it while we send.
+TEST_F(LinuxOnly, F06_packets_beyond_the_queue_are_lost_and_counted_for_all_hooks_together) {
+  CONTRACT_SKIP("F-03", "this kernel or user cannot queue packets to user space");
+  const auto pass = [](net::MutableBytes) { return net::Verdict::pass; };
+  net::Selector selector;
+  selector.protocol = 17;
+  auto wide = world->b().add_hook(selector, pass);
+  selector.destination_port_first = selector.destination_port_last = 6000;
+  auto narrow = world->b().add_hook(selector, pass);
+  ASSERT_TRUE(wide && narrow);
+  net::DatagramOptions options;
+  options.local = {ip("10.2.0.2"), 6000};
+  options.receive_buffer = 64 << 20;
+  auto receiver = std::move(*world->b().open_datagram(options));
+  Inbox inbox(*receiver, 64);
+  options.local = {ip("10.1.0.2"), 5000};
+  auto sender = std::move(*world->a().open_datagram(options));
+  EXPECT_TRUE(sender->send_to({ip("10.2.0.2"), 6000}, net::as_bytes("x")).ok());
+  ASSERT_TRUE(until([&] { return inbox.got.size() == 1; }));  // neighbours are known
+  EXPECT_EQ((*wide)->stats().overflowed, 0u);
+  constexpr size_t kSent = 12000;
+  for (size_t i = 0; i < kSent; ++i)
+    EXPECT_TRUE(sender->send_to({ip("10.2.0.2"), 6000}, net::as_bytes("x")).ok());
+  const uint64_t lost = (*wide)->stats().overflowed;
+  EXPECT_GT(lost, 0u);
+  EXPECT_EQ((*narrow)->stats().overflowed, lost);
+  ASSERT_TRUE(until([&] { return inbox.got.size() + lost >= kSent + 1; }));
+  world->settle();
+  EXPECT_EQ(inbox.got.size() + lost, kSent + 1);
+}
+
 TEST_F(LinuxOnly, trains_stay_whole_for_those_who_ask_and_only_for_them) {
   net::DatagramOptions options;
   options.local = {ip("10.1.0.2"), 5000};

@@ -6,6 +6,8 @@
 #include <random>
 #include <string>
 
+#include "model/packet/glance.h"
+#include "model/packet/icmp_error.h"
 #include "model/packet/rewrite.h"
 #include "model/packet/soft_flow_table.h"
 #include "tests/unit/nat/packets.h"
@@ -223,6 +225,60 @@ TEST(Bpf, TheHeadersCompileForTheKernel) {
                               CULVERT_SOURCE_DIR + " -c " + CULVERT_SOURCE_DIR +
                               "/tests/unit/packet/rewrite.bpf.c -o /dev/null";
   EXPECT_EQ(std::system(command.c_str()), 0) << command;
+}
+
+TEST(SoftFlowTable, TellsOfAPacketOnItsLastHopAndLeavesItAlone) {
+  for (const bool v4 : {true, false}) {
+    SoftFlowTable table(1);
+    const FlowKey key{CV_UDP, v4 ? k4 : k6, v4 ? k4x : k6x};
+    ASSERT_TRUE(table.install(key, {v4 ? k4x : k6x, v4 ? k4y : k6y}).ok());
+    for (const uint8_t ttl : {0, 1}) {
+      Buffer p = udp(key.source, key.destination);
+      p[v4 ? 8 : 7] = ttl;
+      const Buffer before = p;
+      EXPECT_EQ(table.process(net::Time(0), p), SoftFlowTable::Verdict::expired);
+      EXPECT_EQ(p, before);
+    }
+    EXPECT_EQ(table.stats(key)->packets, 0u);
+  }
+}
+
+TEST(IcmpError, QuotesThePacketAndIsAsAnIndependentBuilderMakesIt) {
+  const Buffer about4 = udp(k4, k4x), about6 = udp(k6, k6x);
+  const struct {
+    const Buffer& about;
+    IcmpError what;
+    uint8_t type, code;
+  } rows[] = {{about4, IcmpError::ttl_exceeded, 11, 0},
+              {about4, IcmpError::too_big, 3, 4},
+              {about6, IcmpError::ttl_exceeded, 3, 0},
+              {about6, IcmpError::too_big, 2, 0}};
+  for (const auto& row : rows) {
+    const bool v4 = row.about[0] >> 4 == 4;
+    const net::IpAddress source = v4 ? k4y.ip : k6y.ip;
+    const uint32_t mtu = row.what == IcmpError::too_big ? 1300 : 0;
+    const Buffer made = make_icmp_error(row.about, row.what, source, mtu);
+    cv_packet parsed;
+    ASSERT_EQ(parse(made, &parsed), CV_OK);
+    EXPECT_EQ(parsed.flags, CV_ICMP_ERROR);
+    EXPECT_EQ(parsed.icmp_type, row.type);
+    EXPECT_EQ(parsed.icmp_code, row.code);
+    EXPECT_EQ(parsed.length, made.size());
+    EXPECT_EQ(address_at(&made[v4 ? 12 : 8], v4 ? 4 : 6), source);
+    EXPECT_EQ(address_at(&made[v4 ? 16 : 24], v4 ? 4 : 6), v4 ? k4.ip : k6.ip);
+    EXPECT_EQ(Buffer(made.begin() + parsed.l4 + 8, made.end()), row.about);
+    EXPECT_EQ(cv_swap32(cv_load32(&made[parsed.l4 + 4u])), mtu);
+    EXPECT_TRUE(checksums_right(made));
+  }
+}
+
+TEST(IcmpError, IsNotSentToWhatIsNoSingleHost) {
+  for (const char* sender : {"0.0.0.0:1", "127.0.0.1:1", "224.0.0.1:1", "255.255.255.255:1"})
+    EXPECT_TRUE(make_icmp_error(udp(at(sender), k4x), IcmpError::ttl_exceeded, k4y.ip).empty());
+  EXPECT_TRUE(make_icmp_error(udp(k4, k4x), IcmpError::ttl_exceeded, k6.ip).empty());
+  const Buffer whole = udp(k4, k4x);
+  for (size_t n = 0; n < 20; ++n)
+    EXPECT_TRUE(make_icmp_error({whole.data(), n}, IcmpError::too_big, k4y.ip).empty());
 }
 
 }  // namespace

@@ -37,12 +37,15 @@ class Timing:
 def bound(timing, hard=None, silent=None):
     """The Bound. `hard`: whose address is learned, `silent`: who waits: "x", "y" or None."""
     start = dict(zip("xy", timing.starts))
+    other = {"x": "y", "y": "x"}
+    # Whoever is to answer a first probe may hear of the peer later than from the probe itself.
     if silent:
-        lead = "y" if silent == "x" else "x"
-        return Bound(start[lead] + 3 * timing.between, "silent")
+        heard = max(start[other[silent]] + timing.between, start[silent])
+        return Bound(heard + 2 * timing.between, "silent")
     moved = _moved(timing, start)
     if hard:  # its first probe, too, must not reach the other's NAT before that has opened
-        return Bound(moved[hard] + 3 * timing.between, "reflexive")
+        heard = max(moved[hard] + timing.between, start[other[hard]])
+        return Bound(heard + 2 * timing.between, "reflexive")
     rule = "far" if moved != start else "direct"
     return Bound(max(moved.values()) + 2 * timing.between, rule)
 

@@ -1,7 +1,6 @@
 """Reads the command line and goes to the right room."""
 import argparse
 import os
-import signal
 import sys
 from pathlib import Path
 
@@ -123,8 +122,6 @@ def _open_streams():
 
 def main(argv):
     _open_streams()
-    # A kill of the front door ends what it started, as Ctrl-C does.
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     options = parser().parse_args(argv)
     try:
         return COMMANDS[options.command](options) or 0

@@ -29,6 +29,13 @@ def test_every_command_explains_itself(command):
     (["up", "two_nat"], "did you mean 'two_nats'?"),
     (["up", "two_nats", "--set", "nat_a=what"], "what"),
     (["report", "/nonexistent"], "no output of ./culvert run"),
+    (["up", "/nonexistent/net.toml"], "there is no file /nonexistent/net.toml"),
+    (["run", "/nonexistent/question.toml"], "there is no file /nonexistent/question.toml"),
+    (["run", "cone_vs_symmetric", "--seeds", "0"], "'0' is not a whole number from 1"),
+    (["run", "cone_vs_symmetric", "--seed", "9" * 30], "is not a whole number from 1"),
+    (["run", "cone_vs_symmetric", "--seeds", "²"], "is not a whole number from 1"),
+    (["run", "cone_vs_symmetric", "--set", "nat_a=open", "--set", "nat_a=open"], "is set twice"),
+    (["run", "natbox_vs_kernel", "--on", "ns3"], "it runs on linux"),
     (["run"], "the following arguments are required"),
     (["dmeo"], "invalid choice"),
 ])
@@ -41,7 +48,72 @@ def test_bad_input_is_exit_code_2_and_one_sentence(argv, says, tmp_path):
     assert done.returncode == 2, done.stderr
     assert says in done.stderr
     assert "Traceback" not in done.stderr
-    assert not list(tmp_path.glob("out/logs/*")), "nothing half-started"
+    assert not (tmp_path / "out").exists(), "nothing half-started"
+
+
+QUICK = ["run", "cone_vs_symmetric", "--on", "ns3", "--set", "nat_a=open", "--set", "nat_b=open",
+         "--seed", 1]
+
+
+@pytest.mark.parametrize("out", ["/proc/nowhere", "/etc/passwd", "/etc/passwd/below"])
+def test_a_folder_that_cannot_be_written_is_one_sentence(out):
+    done = culvert(*QUICK, "--out", out)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"culvert: cannot write to {out}: ") and done.stderr.count("\n") == 1
+
+
+def test_a_measure_that_is_wrong_is_refused_before_anything_runs(tmp_path):
+    scenario = tmp_path / "mine.toml"
+    text = (ROOT / "scenarios" / "cone_vs_symmetric.toml").read_text()
+    scenario.write_text(text.replace('field = "direct"', 'feeld = "direct"'))
+    done = culvert("run", scenario, "--on", "ns3", "--out", tmp_path / "out")
+    assert done.returncode == 2 and "measure 'direct': unknown key `feeld`" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_scenario_of_ones_own_runs_from_any_folder(tmp_path):
+    (tmp_path / "mine.toml").write_text((ROOT / "scenarios" / "cone_vs_symmetric.toml").read_text())
+    done = culvert("run", "mine.toml", *QUICK[2:], "--out", "here/out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "here" / "out" / "results.csv").exists()
+    assert "not asked here" not in done.stdout
+
+
+def test_a_second_run_clears_what_the_first_left_and_nothing_else(tmp_path):
+    assert culvert(*QUICK, "--pcap", "--out", tmp_path).returncode == 0
+    assert list(tmp_path.glob("pcap/ns3.open.open.culvert.1/a-eth0.pcap"))
+    (tmp_path / "logs" / "mine.txt").write_text("not Culvert's")
+    assert culvert(*QUICK[:-1], 2, "--out", tmp_path).returncode == 0
+    assert not list(tmp_path.glob("pcap/*"))
+    assert [p.name for p in sorted((tmp_path / "logs").iterdir())] == ["mine.txt",
+                                                                      "ns3.open.open.culvert.2.jsonl"]
+
+
+@pytest.mark.parametrize("streams, code", [(">/dev/full", 1), ("| head -0; exit ${PIPESTATUS[0]}", 141),
+                                           (">&- 2>&- <&-", 0)])
+def test_full_broken_and_closed_output_end_without_a_traceback(streams, code, tmp_path):
+    command = " ".join(map(str, [ROOT / "culvert", *QUICK, "--out", tmp_path / "out"]))
+    done = subprocess.run(["bash", "-c", f"{command} {streams}"], capture_output=True, text=True,
+                          timeout=60, check=False)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr and "Exception" not in done.stderr
+
+
+@pytest.mark.parametrize("after_ms", [10, 40, 70, 100, 200, 400])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_at_any_moment_is_no_traceback(how, after_ms, tmp_path):
+    child = subprocess.Popen([ROOT / "culvert", "run", "cone_vs_symmetric", "--on", "ns3", "--seeds",
+                              "50", "--out", tmp_path], stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True)
+    try:
+        child.wait(timeout=after_ms / 1000)
+    except subprocess.TimeoutExpired:
+        pass
+    child.send_signal(how)
+    _, complaints = child.communicate(timeout=30)
+    assert "Traceback" not in complaints, complaints
+    # Killed before Python itself was up: the signal's own effect.
+    assert child.returncode in (130, -how), complaints
 
 
 def test_list_names_the_kinds_with_their_sources():

@@ -110,10 +110,10 @@ def test_a_timeline_reaches_services_nats_and_links(builder, tmp_path):
     assert started.wait(60) == 0, started.out() + started.err()
     log = log_of(tmp_path, "two_nats")
     steps = [(e["to"], e["do"]) for e in log if e["event"] == "step"]
-    assert steps[0] == ("a.punch", "connect b")
+    assert steps[0] == ("a/punch", "connect b")
     assert steps[1:] == [("nat_a", "reboot"), ("up_b", "cut"), ("up_b", "set delay_ms=1"),
                          ("up_b", "mend"), ("nat_b", "address 198.51.100.135"),
-                         ("b.punch", "kill"), ("b.punch", "start")]
+                         ("b/punch", "kill"), ("b/punch", "start")]
     times = [e["time_ms"] for e in log if e["event"] == "step"][1:]
     assert all(0 <= at - due < 60 for at, due in
                zip(times, (1500, 1510, 1520, 1530, 1540, 1600, 1700)))
@@ -130,7 +130,7 @@ def test_captures_are_written_for_every_interface(builder, tmp_path):
     run = builder(load_plan(), "--pcap")
     assert run.wait(60) == 0, run.err()
     names = {i["name"] for node in load_plan()["runs"][0]["nodes"] for i in node["interfaces"]}
-    folder = tmp_path / "out" / "pcaps" / "two_nats"
+    folder = tmp_path / "out" / "pcap" / "two_nats"
     assert {p.stem for p in folder.iterdir()} == names
     assert all(p.stat().st_size > 500 for p in folder.iterdir())
 
@@ -201,10 +201,17 @@ def test_up_gives_mininets_prompt_and_takes_all_of_it_down(builder, tmp_path):
     run_until(lambda: "1 received" in run.err(), 20, "an answer to ping through the NAT")
     run.tell("events 100 punch")
     run_until(lambda: '"event":"registered"' in run.out() or run.tell("events 100 punch"), 20)
-    run.tell("tell a.punch connect b")
+    run.tell("tell a/punch connect b")
     run_until(lambda: '"event":"result"' in run.out() or run.tell("events 20 punch result"), 20)
     run.tell("tell nobody reboot")
     run_until(lambda: "nobody is called 'nobody'" in run.out())
+    run.tell("tell nat_a to be good")
+    run_until(lambda: "reboot, rebind, address" in run.out())
+    run.tell("pingall")  # a and b are hidden from everybody else, the rest sees one another
+    run_until(lambda: "*** Results:" in run.err(), 60, "Mininet's own test")
+    assert "could not parse" not in run.err()
+    run.tell("source /nonexistent")  # Mininet trips over this one
+    run_until(lambda: "source: " in run.out())
     run.tell("exit")
     assert run.wait(20) == 0
     assert not any(alive(pid) for pid in tree)

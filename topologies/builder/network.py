@@ -122,6 +122,7 @@ class PlanNetwork(Mininet):
                 ends[interface["link"]].append((node["name"], interface["name"]))
         for link in run["links"]:
             self._add(link, ends[link["name"]])
+        self._tell_addresses()
         self.built = True
 
     def _add(self, link, ends):
@@ -132,6 +133,15 @@ class PlanNetwork(Mininet):
             return
         interfaces = [tap_interface(self[node], name, None) for node, name in ends]
         self.ends[link["name"]] = interfaces
+
+    def _tell_addresses(self):
+        """Mininet's own record, for node.IP() and the prompt's pings; the plan has set them."""
+        for node in self.run_plan["nodes"]:
+            for interface in node["interfaces"]:
+                v4 = [address for address in interface["addresses"] if ":" not in address]
+                if v4:
+                    end = self[node["name"]].nameToIntf[interface["name"]]
+                    end.ip, _, end.prefixLen = v4[0].partition("/")
 
     def wire_config(self):
         """What culvert-wire is told, and the descriptors that it must inherit."""

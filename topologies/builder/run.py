@@ -116,7 +116,7 @@ class Run:
         argv = [self._program("culvert-wire"), "--config", path, "--seed", str(self.plan["rng_seed"]),
                 "--epoch-ns", str(self.epoch_ns)]
         if self.options.pcap:
-            folder = os.path.join(self.options.out, "pcaps", self.plan["id"])
+            folder = os.path.join(self.options.out, "pcap", self.plan["id"])
             os.makedirs(folder, exist_ok=True)
             argv += ["--pcap", folder]
         self.wire = Daemon("culvert-wire", 0, argv, nice=NICE_WIRE, pass_fds=descriptors)
@@ -215,7 +215,7 @@ class Run:
         if "link" in step:
             target, ok = step["link"], self.wire.command(f"{step['link']} {action}")
         elif "service" in step:
-            target = f"{step['node']}.{step['service']}"
+            target = f"{step['node']}/{step['service']}"
             ok = self._service_step(step["node"], step["service"], action)
         elif step["node"] in self.kernel_nats:
             target, ok = step["node"], True

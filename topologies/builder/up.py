@@ -9,6 +9,8 @@ from mininet.cli import CLI
 from .run import Run, RunFailed
 
 SHOWN = 20  # events that `events` shows by default
+NAT_VERBS, LINK_VERBS = ("reboot", "rebind", "address"), ("cut", "mend", "set")
+PING_LIMIT = "1"  # seconds; Mininet waits ten for each of the many that a NAT hides
 
 
 class Prompt(CLI):
@@ -18,27 +20,43 @@ class Prompt(CLI):
         self.run_of, self.lock = run, lock
         super().__init__(network)
 
+    def onecmd(self, line):
+        """A command that Mininet trips over must not take the network along."""
+        try:
+            return super().onecmd(line)
+        except Exception as error:  # pylint: disable=broad-except
+            print(f"{line.split()[0]}: {error}")
+            return False
+
     def do_tell(self, line):
         """Give a daemon, NAT or link a command, as in a timeline:
-        tell a.punch connect b | tell nat_a reboot | tell up_a cut"""
+        tell a/punch connect b | tell nat_a reboot | tell up_a cut"""
         target, _, action = line.partition(" ")
         run = self.run_of
-        node, _, service = target.partition(".")
+        node, _, service = target.partition("/")
         if (node, service) in run.services:
-            step = {"node": node, "service": service, "do": action}
+            step, verbs = {"node": node, "service": service, "do": action}, None
         elif target in run.nats or target in run.kernel_nats:
-            step = {"node": target, "do": action}
+            step, verbs = {"node": target, "do": action}, NAT_VERBS
         elif target in run.network.ends:
-            step = {"link": target, "do": action}
+            step, verbs = {"link": target, "do": action}, LINK_VERBS
         else:
-            known = [f"{n}.{s}" for n, s in run.services] + [*run.nats, *run.kernel_nats]
+            known = [f"{n}/{s}" for n, s in run.services] + [*run.nats, *run.kernel_nats]
             print(f"nobody is called '{target}'; there are {', '.join(known + list(run.network.ends))}")
+            return
+        if not action.strip() or verbs and action.split()[0] not in verbs:
+            print(f"tell {target} what? {', '.join(verbs or ['a line of its command language'])}")
             return
         with self.lock:
             try:
                 run.step(step)
             except (RunFailed, RuntimeError, OSError) as error:
                 print(error)
+
+    def do_pingall(self, line):
+        """Ping between all nodes: pingall [SECONDS TO WAIT FOR EACH]. What stands behind a NAT has an
+        address that nobody outside can reach."""
+        super().do_pingall(line or PING_LIMIT)
 
     def do_events(self, line):
         """The last events of all nodes: events [HOW MANY] [TEXT THAT THEY CONTAIN]"""
@@ -52,7 +70,7 @@ class Prompt(CLI):
     def do_services(self, _line):
         """What runs where."""
         for (node, name), daemon in self.run_of.services.items():
-            print(f"{node}.{name}: {'running' if daemon.running else 'ended'}: {' '.join(daemon.argv[1:])}")
+            print(f"{node}/{name}: {'running' if daemon.running else 'ended'}: {' '.join(daemon.argv[1:])}")
         for name in [*self.run_of.nats, *self.run_of.kernel_nats]:
             print(f"{name}: NAT, {self.run_of.nodes[name]['nat']['kind']}")
 

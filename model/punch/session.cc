@@ -50,6 +50,8 @@ Session::Session(net::Host& host, std::shared_ptr<net::DatagramMux> mux,
   switch (introduction_.technique) {
     case rendezvous::Technique::seed002:
       technique_ = make_seed002(wire, introduction_, options_.hello_interval);
+      // A smaller budget would cut the seed's five hellos short and judge another technique.
+      options_.budget = std::max(options_.budget, options_.hello_interval * kHellos);
       break;
     case rendezvous::Technique::plain:
       plan_ = plan_plain(introduction_.mine, introduction_.theirs);

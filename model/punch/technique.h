@@ -47,6 +47,8 @@ class Technique {
   virtual net::Time next() const = 0;  // when on_time wants to be called; Time::max(): never
 };
 
+constexpr int kHellos = 5;  // of seed002: "Send Total five times"
+
 std::unique_ptr<Technique> make_checks(Wire& wire, const rendezvous::Introduction& introduction,
                                        const Plan& plan, bool use_hosts);
 std::unique_ptr<Technique> make_seed002(Wire& wire, const rendezvous::Introduction& introduction,

@@ -6,7 +6,6 @@
 namespace culvert::punch {
 namespace {
 
-constexpr int kHellos = 5;  // seed 002
 
 class Seed002 : public Technique {
  public:

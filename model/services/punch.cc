@@ -83,7 +83,8 @@ class PunchBlueprint : public Blueprint {
         ->required();
     add_endpoint(app, "--local", device.local, "local address and port");
     app.add_option("--technique", options_.technique, "culvert, plain or seed002");
-    add_ms(app, "--budget-ms", device.session.budget, "how long a punch may take");
+    add_ms(app, "--budget-ms", device.session.budget,
+           "how long a punch may take; seed002 takes its five hellos' time at least");
     add_ms(app, "--hello-ms", device.session.hello_interval, "seed002: between two hellos");
     add_ms(app, "--keepalive-ms", device.session.keepalive, "of a direct path");
     add_ms(app, "--refresh-ms", device.refresh, "of the registration, and of the mapping to it");

@@ -69,6 +69,7 @@ Result<std::unique_ptr<net::DatagramSocket>> DatagramImpl::open(
       set_option(fd, IPPROTO_IPV6, option, 1);
     set_option(fd, IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0);
   }
+  set_option(fd, SOL_SOCKET, SO_BROADCAST, 1);  // as IPv4 hosts may (RFC 1122 section 3.3.6)
   if (options.receive_trains) set_option(fd, IPPROTO_UDP, UDP_GRO, 1);  // else all come singly
   const SockAddr local(options.local);
   if (bind(fd, local.get(), local.size) != 0)
@@ -103,7 +104,7 @@ net::IoResult DatagramImpl::send(boost::span<const DatagramOut> batch) {
     size_t ready = 0;
     for (; ready < run; ++ready) {
       const DatagramOut& out = batch[result.count + ready];
-      if (out.to.ip.family() != family_) break;
+      if (check(out, family_) != Error::none) break;
       parts[ready].fill(&messages[ready].msg_hdr, out, 0);
     }
     int sent = 0;
@@ -113,11 +114,11 @@ net::IoResult DatagramImpl::send(boost::span<const DatagramOut> batch) {
     }
     if (sent > 0) result.count += static_cast<size_t>(sent);
     if (ready == 0) {
-      result.error = Error::invalid;  // an address of the other family
+      result.error = Error::invalid;
       return result;
     }
     if (sent < 0) {
-      result.error = error_of(errno);
+      result.error = error_of_send(errno, batch[result.count]);
       if (result.error == Error::would_block) maybe_writable_ = false;
       return result;
     }
@@ -127,7 +128,7 @@ net::IoResult DatagramImpl::send(boost::span<const DatagramOut> batch) {
 }
 
 Error DatagramImpl::send_one(const DatagramOut& out, uint16_t segment_size) {
-  if (out.to.ip.family() != family_) return Error::invalid;
+  if (const Error sense = check(out, family_); sense != Error::none) return sense;
   msghdr message;
   OutgoingMessage parts;
   parts.fill(&message, out, segment_size);
@@ -135,7 +136,14 @@ Error DatagramImpl::send_one(const DatagramOut& out, uint16_t segment_size) {
     if (sendmsg(fd(), &message, MSG_NOSIGNAL) >= 0) return Error::none;
     if (attempt >= 4 || !(may_be_about_another(errno) || errno == EINTR)) break;
   }
-  return error_of(errno);
+  return error_of_send(errno, out);
+}
+
+// The kernel says of a source that is not ours that there is no route from it, or EINVAL.
+Error DatagramImpl::error_of_send(int error, const DatagramOut& out) const {
+  const bool perhaps = error == EINVAL || error == ENETUNREACH || error == EADDRNOTAVAIL;
+  if (!perhaps || out.from.is_none() || out.from.is_any()) return error_of(error);
+  return host_.interface_of(out.from) == 0 ? Error::not_available : error_of(error);
 }
 
 // Whatever was sent of a train before an error stays sent: datagrams may be lost at any time, and
@@ -187,7 +195,11 @@ net::IoResult DatagramImpl::receive(boost::span<DatagramIn> batch) {
       parts[i].read(messages[i].msg_hdr, messages[i].msg_len, local_, &batch[result.count + i]);
     if (got > 0) result.count += static_cast<size_t>(got);
     if (got < static_cast<int>(want)) {
-      maybe_readable_ = surely_readable_ = false;
+      surely_readable_ = false;
+      if (got < 0 && errno != EAGAIN)
+        schedule();  // errors in the way all the time: there may be data behind them
+      else
+        maybe_readable_ = false;
       result.error = Error::would_block;
       return result;
     }

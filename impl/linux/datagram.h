@@ -29,6 +29,7 @@ class DatagramImpl : public net::DatagramSocket, private Watch {
   bool v4() const { return family_ == net::IpAddress::Family::v4; }
   bool tell_icmp();  // false: this is gone
   net::Error send_train(const net::DatagramOut& train);
+  net::Error error_of_send(int error, const net::DatagramOut& out) const;
   net::Error send_one(const net::DatagramOut& out, uint16_t segment_size);
   net::Status membership(int option, const net::IpAddress& group, const net::IpAddress& interface);
 

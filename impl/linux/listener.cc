@@ -11,6 +11,13 @@ namespace culvert::linux_host {
 using net::Error;
 using net::Result;
 
+namespace {
+
+constexpr net::Duration kPause =
+    std::chrono::milliseconds(100);  // ours: until descriptors are free
+
+}  // namespace
+
 Result<std::unique_ptr<net::Listener>> ListenerImpl::open(LinuxHost& host,
                                                           const net::ListenOptions& options) {
   const net::IpAddress& ip = options.local.ip;
@@ -32,7 +39,14 @@ Result<std::unique_ptr<net::Listener>> ListenerImpl::open(LinuxHost& host,
 }
 
 ListenerImpl::ListenerImpl(LinuxHost& host, Fd fd, size_t backlog, bool shared)
-    : host_(host), local_(local_of(fd.get())), backlog_(backlog), shared_(shared) {
+    : host_(host),
+      local_(local_of(fd.get())),
+      backlog_(backlog),
+      shared_(shared),
+      retry_(host.timers(), [this] {
+        maybe_readable_ = armed_ = true;
+        schedule();
+      }) {
   watch(&host.loop(), std::move(fd));
   if (shared_) host_.shared_listeners().push_back(this);
 }
@@ -52,8 +66,12 @@ bool ListenerImpl::next(Waiting* out) {
     Fd fd(accept4(this->fd(), from.get(), &from.size, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!fd) {
       // The connection's own errors come out of accept, too (accept(2)): try the next.
-      if (errno == EAGAIN || errno == EMFILE || errno == ENFILE) break;
-      continue;
+      if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+        retry_.arm_after(kPause);
+      else if (errno != EAGAIN)
+        continue;
+      maybe_readable_ = surely_readable_ = false;
+      return false;
     }
     Waiting waiting{std::move(fd), {}, from.endpoint()};
     waiting.local = local_of(waiting.fd.get());
@@ -65,7 +83,7 @@ bool ListenerImpl::next(Waiting* out) {
     *out = std::move(waiting);
     return true;
   }
-  maybe_readable_ = surely_readable_ = false;
+  schedule();  // there may be more; others have their turn first
   return false;
 }
 

@@ -37,6 +37,7 @@ class ListenerImpl : public net::Listener, private Watch {
   const bool shared_;
   std::deque<Waiting> waiting_;
   std::function<void()> readable_;
+  net::Timer retry_;  // no descriptor was left: no edge will tell when there is one
 };
 
 }  // namespace culvert::linux_host

@@ -171,8 +171,11 @@ Status PacketTap::update_rules() {
 void PacketTap::turn() {
   for (int i = 0; i < kPacketsPerTurn; ++i) {
     const ssize_t size = recv(fd(), buffer_.data(), buffer_.size(), 0);
-    if (size < 0 && errno == EAGAIN) return;
-    if (size < 0 && errno == ENOBUFS) ++lost_;
+    if (size < 0) {
+      if (errno == ENOBUFS) ++lost_;
+      if (errno == ENOBUFS || errno == EINTR) continue;
+      return;
+    }
     auto left = static_cast<int>(size);
     for (auto* h = reinterpret_cast<nlmsghdr*>(buffer_.data()); NLMSG_OK(h, left);
          h = NLMSG_NEXT(h, left)) {

@@ -2,6 +2,13 @@
 
 namespace culvert::net {
 
+Error check(const DatagramOut& out, IpAddress::Family family) {
+  const bool from_fits = out.from.is_none() || out.from.family() == family;
+  const bool sense = out.to.ip.family() == family && !out.to.ip.is_any() && out.to.port != 0 &&
+                     out.ttl != 0 && from_fits;
+  return sense ? Error::none : Error::invalid;
+}
+
 Status DatagramSocket::send_to(const Endpoint& to, Bytes data, std::optional<uint8_t> ttl) {
   DatagramOut out;
   out.data = data;

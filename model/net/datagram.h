@@ -22,6 +22,10 @@ struct DatagramOut {
                                // may be shorter. A Host without GSO cuts it up itself.
 };
 
+// Whether a socket of this family can send `out`: else invalid (another family, no port, no one
+// address to go to, or a TTL of 0). Every Host asks it first.
+Error check(const DatagramOut& out, IpAddress::Family family);
+
 // One incoming datagram. `buffer` is the caller's; the rest is filled in.
 struct DatagramIn {
   MutableBytes buffer;
@@ -61,8 +65,9 @@ class DatagramSocket {
 
   virtual Endpoint local() const = 0;
   // Sends a prefix of `batch`; count says how many items went. would_block: try again when
-  // on_writable runs. too_big, unreachable and not_permitted concern the item at index count,
-  // which may be skipped. An ICMP error that is pending never makes a send fail.
+  // on_writable runs. too_big, unreachable, not_permitted, invalid and not_available (`from` is not
+  // this host's) concern the item at index count, which may be skipped. An ICMP error that is
+  // pending never makes a send fail.
   virtual IoResult send(boost::span<const DatagramOut> batch) = 0;
   // Fills a prefix of `batch`. would_block: nothing more was there, also after some were (count >
   // 0).
@@ -74,6 +79,7 @@ class DatagramSocket {
   virtual void on_readable(std::function<void()> callback) = 0;
   // Runs once when sending is possible again after would_block.
   virtual void on_writable(std::function<void()> callback) = 0;
+  // Errors that come while no callback is set are lost.
   virtual void on_icmp(std::function<void(const IcmpEvent&)> callback) = 0;
 
   virtual Status set_dont_fragment(bool on) = 0;

@@ -9,7 +9,7 @@ namespace culvert::ns3_world {
 namespace {
 
 constexpr size_t kOverhead = 256;   // ours: about what Linux charges for a small datagram's buffer
-constexpr size_t kMaxIcmp = 64;     // ours: errors kept for a socket that does not ask for them
+constexpr size_t kMaxIcmp = 64;     // ours: errors kept for a socket until its turn
 constexpr size_t kUdpHeader = 8;    // RFC 768
 constexpr size_t kMaxIpv4 = 65507;  // 65535 less 20 and 8
 constexpr size_t kMaxIpv6 = 65527;  // RFC 8200 section 3: the payload length counts the UDP header
@@ -56,8 +56,8 @@ std::optional<Route> Ns3Datagram::route_to(const net::IpAddress& to) const {
 
 net::Error Ns3Datagram::send_one(const net::DatagramOut& out, net::Bytes data) {
   const net::IpAddress& to = out.to.ip;
-  if (to.family() != local_.ip.family() || to.is_any() || out.to.port == 0 || out.ttl == 0)
-    return net::Error::invalid;
+  if (const net::Error sense = net::check(out, local_.ip.family()); sense != net::Error::none)
+    return sense;
   if (data.size() > (to.is_v4() ? kMaxIpv4 : kMaxIpv6)) return net::Error::too_big;
   if (!out.from.is_none() && !out.from.is_any() && !output_.is_local(out.from))
     return net::Error::not_available;
@@ -145,6 +145,7 @@ void Ns3Datagram::deliver(ReceivedDatagram datagram) {
 }
 
 void Ns3Datagram::deliver_icmp(const net::IcmpEvent& event) {
+  if (!on_icmp_) return;
   if (icmp_.size() >= kMaxIcmp) icmp_.pop_front();
   icmp_.push_back(event);
   if (on_icmp_) icmp_turn_.request();
@@ -157,7 +158,7 @@ void Ns3Datagram::on_readable(std::function<void()> callback) {
 
 void Ns3Datagram::on_icmp(std::function<void(const net::IcmpEvent&)> callback) {
   on_icmp_ = std::move(callback);
-  if (on_icmp_ && !icmp_.empty()) icmp_turn_.request();
+  if (!on_icmp_) icmp_.clear();
 }
 
 void Ns3Datagram::tell_readable() {

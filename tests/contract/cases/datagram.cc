@@ -328,6 +328,53 @@ TEST_P(DatagramCase, larger_than_any_datagram_is_too_big_and_can_be_skipped) {
   ASSERT_TRUE(until([&] { return inbox.got.size() == 2; }));
 }
 
+class DatagramV4Case : public DatagramCase {};  // IPv6 has no broadcast (RFC 4291 section 2)
+INSTANTIATE_TEST_SUITE_P(Family, DatagramV4Case, ::testing::Values(Family::v4),
+                         [](const auto&) { return "v4"; });
+
+TEST_P(DatagramV4Case, a_broadcast_reaches_the_own_link_and_no_further) {
+  auto sender = open(world->a(), {at().a, 5000});
+  auto near = open(world->r(), {at().any, 6000});
+  auto far = open(world->b(), {at().any, 6000});
+  Inbox inbox(*near), far_inbox(*far);
+  EXPECT_TRUE(sender->send_to({ip("255.255.255.255"), 6000}, net::as_bytes("all")).ok());
+  ASSERT_TRUE(until([&] { return !inbox.got.empty(); }));
+  EXPECT_EQ(inbox.got[0].text, "all");
+  EXPECT_EQ(inbox.got[0].from, (Endpoint{at().a, 5000}));
+  world->settle();
+  EXPECT_TRUE(far_inbox.got.empty());
+}
+
+TEST_P(DatagramCase, one_without_sense_is_refused_in_its_place) {
+  auto sender = open(world->a(), {at().a, 5000});
+  auto receiver = open(world->b(), {at().b, 6000});
+  Inbox inbox(*receiver);
+  const Addresses other = addresses(family() == Family::v4 ? Family::v6 : Family::v4);
+  const DatagramOut good{net::as_bytes("good"), {at().b, 6000}};
+  std::vector<std::pair<DatagramOut, Error>> rows(7, {good, Error::invalid});
+  rows[0].first.to.port = 0;
+  rows[1].first.to.ip = at().any;
+  rows[2].first.to.ip = other.b;
+  rows[3].first.to.ip = {};
+  rows[4].first.ttl = 0;
+  rows[5].first.from = other.a;
+  rows[6].first.from = at().b;
+  rows[6].second = Error::not_available;
+  size_t sent = 0;
+  for (size_t i = 0; i < rows.size(); ++i)
+    for (const uint16_t segment : {0, 2}) {
+      DatagramOut batch[3] = {good, rows[i].first, good};
+      batch[1].segment_size = segment;
+      const net::IoResult result = sender->send(batch);
+      EXPECT_EQ(result.count, 1u) << "row " << i;
+      EXPECT_EQ(result.error, rows[i].second) << "row " << i;
+      ++sent;
+    }
+  ASSERT_TRUE(until([&] { return inbox.got.size() == sent; }));
+  world->settle();
+  EXPECT_EQ(inbox.got.size(), sent);
+}
+
 TEST_P(DatagramCase, a_socket_destroyed_in_its_own_callback_is_gone) {
   auto sender = open(world->a(), {at().a, 5000});
   auto receiver = open(world->b(), {at().b, 6000});

@@ -146,6 +146,42 @@ TEST_P(IcmpCase, an_error_goes_to_the_socket_that_caused_it) {
   EXPECT_TRUE(others.icmp.empty());
 }
 
+TEST_P(IcmpCase, errors_nobody_listens_for_are_lost_and_later_ones_told) {
+  socket->on_icmp({});
+  EXPECT_TRUE(socket->send_to({at().b, kClosedPort}, net::as_bytes("unheard")).ok());
+  world->settle();
+  socket->on_icmp([&](const net::IcmpEvent& event) { inbox->icmp.push_back(event); });
+  world->settle();
+  EXPECT_TRUE(inbox->icmp.empty());
+  EXPECT_TRUE(socket->send_to({at().b, kClosedPort}, net::as_bytes("heard")).ok());
+  EXPECT_TRUE(until([&] { return inbox->icmp.size() == 1; }));
+}
+
+// RFC 1122 section 4.2.3.9: on an established connection unreachable is soft.
+TEST_P(IcmpCase, an_established_stream_outlives_unreachable) {
+  net::ListenOptions listen;
+  listen.local = {at().b, 7000};
+  auto listener = std::move(*world->b().listen(listen));
+  auto dialled = call(world->a(), net::DialOptions{{}, listen.local});
+  std::unique_ptr<net::Stream> far;
+  ASSERT_TRUE(until([&] {
+    if (!far) far = listener->accept();
+    return dialled->done && far;
+  }));
+  ASSERT_TRUE(dialled->stream);
+  Talk here(std::move(dialled->stream)), there(std::move(far));
+  world->set_fate_towards_b(Fate::unreachable);
+  here.say("through");
+  world->run_for(500ms);  // several retransmissions, each answered with ICMP
+  EXPECT_EQ(there.heard, "");
+  EXPECT_EQ(here.end, Error::none);
+  world->set_fate_towards_b(Fate::forward);
+  ASSERT_TRUE(until([&] { return there.heard == "through"; }));
+  there.say("and back");
+  EXPECT_TRUE(until([&] { return here.heard == "and back"; }));
+  EXPECT_EQ(here.write_end, Error::none);
+}
+
 TEST_P(IcmpCase, a_socket_destroyed_by_its_own_icmp_callback_is_gone) {
   inbox.reset();
   int calls = 0;

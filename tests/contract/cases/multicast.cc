@@ -70,6 +70,14 @@ TEST_P(MulticastCase, the_sending_host_hears_itself_only_with_loopback) {
   EXPECT_EQ(inbox.got[0].text, "loud");
 }
 
+TEST_P(MulticastCase, joining_twice_is_in_use_and_leaving_what_was_left_not_available) {
+  EXPECT_TRUE(receiver->join(group, at().r_near).ok());
+  EXPECT_EQ(receiver->join(group, at().r_near).error, Error::in_use);
+  EXPECT_TRUE(receiver->leave(group, at().r_near).ok());
+  EXPECT_EQ(receiver->leave(group, at().r_near).error, Error::not_available);
+  EXPECT_TRUE(receiver->join(group, at().r_near).ok());
+}
+
 TEST_P(MulticastCase, a_unicast_address_is_no_group) {
   EXPECT_EQ(receiver->join(at().a, at().r_near).error, Error::invalid);
   EXPECT_EQ(receiver->join(group, at().b).error, Error::not_available);

@@ -144,6 +144,26 @@ TEST_F(LinuxOnly, F04_a_dial_goes_on_after_the_kernel_gave_up_on_its_socket) {
   EXPECT_EQ(dialled->stream->local(), options.local);
 }
 
+// No edge tells that there are descriptors again: whoever waits must not wait for the next caller.
+TEST_F(LinuxOnly, a_listener_goes_on_when_there_are_descriptors_again) {
+  net::ListenOptions listen;
+  listen.local = {ip("10.2.0.2"), 7000};
+  auto listener = std::move(*world->b().listen(listen));
+  std::unique_ptr<net::Stream> far;
+  listener->on_readable([&] {
+    if (!far) far = listener->accept();
+  });
+  auto dialled = call(world->a(), to(listen.local));
+  std::vector<int> taken;
+  for (int fd; (fd = dup(0)) >= 0 && taken.size() < 1 << 20;) taken.push_back(fd);
+  const bool connected = until([&] { return dialled->done; });
+  world->settle();
+  const bool none_yet = !far;
+  for (const int fd : taken) close(fd);
+  EXPECT_TRUE(connected && none_yet);
+  EXPECT_TRUE(until([&] { return far != nullptr; }, 2s));
+}
+
 // The queue is one for all hooks of a Host and has an end; nobody empties it while we send.
 TEST_F(LinuxOnly, F06_packets_beyond_the_queue_are_lost_and_counted_for_all_hooks_together) {
   CONTRACT_SKIP("F-03", "this kernel or user cannot queue packets to user space");

@@ -2,8 +2,8 @@
 import subprocess
 import time
 
-from .place import NEEDS_ROOT, PYTHON, ROOT, Failure, is_root, say, warn
-from .runs import run_scenario
+from .place import NEEDS_ROOT, PYTHON, ROOT, is_root, say, warn
+from .runs import analyse, run_scenario
 from .setup import build, install
 
 # Small enough for two cores and eight minutes with the build, large enough to be the real thing.
@@ -44,8 +44,6 @@ def demo(open_after=False):
 
 def report(folders, page):
     """One self-contained page from the outputs of runs."""
-    done = subprocess.run([PYTHON, "-m", "analysis", "report", *map(str, folders), "--out", str(page)],
-                          cwd=ROOT, check=False)
-    if done.returncode != 0:
-        raise Failure("the report could not be made", done.returncode)
+    analyse([PYTHON, "-m", "analysis", "report", *map(str, folders), "--out", str(page)],
+            "the report could not be made", stdout=subprocess.DEVNULL)
     return page

@@ -13,7 +13,8 @@ EPILOG = """two commands to begin with:
   ./culvert test    sets up, builds and runs every test"""
 
 
-MOST = 2**53  # numbers in JSON are exact up to here (RFC 8259, section 6)
+LAST_SEED = 2**53  # numbers in JSON are exact up to here (RFC 8259, section 6)
+MOST_SEEDS, MOST_JOBS = 1_000_000, 1024  # as the planner and the ns-3 runner have it
 
 
 def parser():
@@ -30,14 +31,15 @@ def parser():
 
     one = commands.add_parser("run", help="run a scenario", epilog=
                               "example: ./culvert run cone_vs_symmetric --on ns3 --set kinds=rfc4787 "
-                              "--seeds 10 --out out/mine")
+                              "--seeds 10 --out out/mine. What can be --set: ./culvert list "
+                              "scenarios, and ./culvert list topologies for its topology's.")
     one.add_argument("scenario", help="a name (./culvert list) or a .toml file")
     one.add_argument("--on", choices=["ns3", "linux", "both"],
                      help="the world; default: every world the scenario runs in")
     _add_choices(one)
-    one.add_argument("--seeds", type=_positive, metavar="N", help="seeds 1 to N")
+    one.add_argument("--seeds", type=_from_1_to(MOST_SEEDS), metavar="N", help="seeds 1 to N")
     one.add_argument("--out", type=Path, metavar="DIR", help="default: out/SCENARIO-TIME")
-    one.add_argument("--jobs", type=_positive, metavar="N", help="runs side by side")
+    one.add_argument("--jobs", type=_from_1_to(MOST_JOBS), metavar="N", help="runs side by side")
     one.add_argument("--pcap", action="store_true", help="capture every interface")
 
     one = commands.add_parser("up", help="bring a topology up in Mininet and give its prompt")
@@ -63,14 +65,16 @@ def parser():
 def _add_choices(one):
     one.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="sets",
                      help="a parameter; NAME=V1,V2 varies it")
-    one.add_argument("--seed", type=_positive, action="append", default=[], metavar="N",
+    one.add_argument("--seed", type=_from_1_to(LAST_SEED), action="append", default=[], metavar="N",
                      help="this seed only (may be given again)")
 
 
-def _positive(text):
-    if not text.isdecimal() or not 1 <= int(text[:20]) <= MOST:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1 to {MOST}")
-    return int(text)
+def _from_1_to(most):
+    def read(text):
+        if not text.isdecimal() or not 1 <= int(text[:20]) <= most:
+            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1 to {most}")
+        return int(text)
+    return read
 
 
 def _setup(options):

@@ -14,6 +14,7 @@ from .place import BAD_INPUT, BIN, NEEDS_ROOT, PYTHON, ROOT, Failure, is_root, p
 from .progress import Progress
 from .setup import ensure_built
 
+MOST_REASONS = 5  # of failed runs that are told at once; their logs have all
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -78,7 +79,10 @@ def execute(world, plan, plan_file, out, jobs=None, pcap=False):
                 except ValueError:
                     warn(line.rstrip())
                     continue
-                progress.step(said.get("id", ""), failed=said.get("why") == "failed")
+                failed = said.get("why") == "failed"
+                progress.step(said.get("id", ""), failed=failed)
+                if failed and said.get("detail") and progress.failed <= MOST_REASONS:
+                    warn(f"{said['id']}: {said['detail']}")
         except BaseException:
             _end_group(child)
             raise
@@ -108,29 +112,32 @@ def _end_group(child):
             pass
 
 
+def analyse(argv, sentence, **options):
+    """The analysis's own sentence is the failure; `sentence` is for when it has none."""
+    done = subprocess.run(argv, cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False, **options)
+    if done.returncode != 0:
+        raise Failure(done.stderr.strip().removeprefix("analysis: ") or sentence, done.returncode)
+    if done.stderr:
+        warn(done.stderr.rstrip())
+
+
 def rows(plan_file, out, quiet=False):
     """Logs to results.csv and summary.json, and the summary on the terminal."""
     argv = [PYTHON, "-m", "analysis", "rows", str(plan_file), str(out)]
     if quiet:
         argv.append("--quiet")
-    done = subprocess.run(argv, cwd=ROOT, check=False)
-    if done.returncode != 0:
-        raise Failure("the logs could not be turned into rows", done.returncode)
+    analyse(argv, "the logs could not be turned into rows")
 
 
 def run_scenario(name, *, on=None, sets=(), seeds=None, seed=(), out=None, jobs=None, pcap=False,
                  quiet=False):
     """The whole of ./culvert run. Returns the output folder."""
     ensure_built()
-    explicit_linux = on in ("linux", "both")
-    if not is_root() and explicit_linux and on == "linux":
-        raise Failure(NEEDS_ROOT)
     # Absolute: the analysis runs in a folder of its own.
     out = Path(out or ROOT / "out" / f"{Path(name).stem}-{time.strftime('%Y%m%d-%H%M%S')}").absolute()
-    if not is_root() and on != "ns3":
-        warn(NEEDS_ROOT)
-        on = "ns3"
     plan = make_plan("scenario", name, on=on, sets=sets, seeds=seeds, seed=seed)
+    if not is_root():
+        _without_linux(plan)
     try:
         check_measures(plan["measures"])  # now, rather than when all has been run
     except AnalysisError as error:
@@ -144,6 +151,15 @@ def run_scenario(name, *, on=None, sets=(), seeds=None, seed=(), out=None, jobs=
     if failed:
         raise Failure(f"{failed} runs failed to run; their logs in {out}/logs end with the reason")
     return out
+
+
+def _without_linux(plan):
+    possible = [run for run in plan["runs"] if run["world"] != "linux"]
+    if not possible:
+        raise Failure(NEEDS_ROOT)
+    if len(possible) < len(plan["runs"]):
+        warn(NEEDS_ROOT)
+    plan["runs"] = possible
 
 
 def _clear_logs(out):

@@ -20,7 +20,7 @@ sys.path.insert(0, HERE)
 from builder.check import BadInput, choose_runs, programs, read_plan, rights  # noqa: E402
 
 DEFAULT_BIN = os.path.join(os.path.dirname(HERE), "build", "release", "bin")
-DEFAULT_JOBS_PER_CORE = 4  # measured: see docs/reference/linux.md
+DEFAULT_JOBS_PER_CORE = 4  # ours: a network sleeps most of its time
 
 
 def parse_arguments(argv):

@@ -128,6 +128,13 @@ boost::json::array describe(const Options& options, const std::string& folder) {
     try {
       const auto item = culvert::plan::parse_toml(source->path, source->text);
       if (const auto* about = item.find("about")) row["about"] = about->text("about");
+      if (const auto* topology = item.find("topology")) row["topology"] = topology->json();
+      if (const auto* worlds = item.find("worlds")) row["worlds"] = worlds->json();
+      if (const auto* vary = item.find("vary")) {
+        boost::json::array varies;
+        for (const auto& axis : vary->table) varies.push_back(boost::json::value(axis.first));
+        row["varies"] = varies;
+      }
       boost::json::array parameters;
       if (const auto* table = item.find("parameters"))
         for (const auto& entry : table->table)

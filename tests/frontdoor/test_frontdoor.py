@@ -125,6 +125,15 @@ def test_list_names_the_kinds_with_their_sources():
     assert "source:" in done.stdout
 
 
+def test_list_scenarios_tells_what_is_varied_and_what_can_be_set():
+    done = culvert("list", "scenarios")
+    assert done.returncode == 0
+    block = done.stdout.split("cone_vs_symmetric", 1)[1].split("multi_level_punch")[0]
+    assert "in two_nats; varies nat_a, nat_b, technique" in block
+    assert "--set kinds=classic  (classic, rfc4787, quick)" in block
+    assert "on linux only" in done.stdout.split("natbox_vs_kernel", 1)[1].split("technique_over")[0]
+
+
 def without_root(*argv):
     return subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
                            ROOT / "culvert", *map(str, argv)],
@@ -140,9 +149,14 @@ def test_without_root_ns3_works_and_linux_says_what_it_needs(tmp_path):
     done = without_root("run", "cone_vs_symmetric", "--on", "ns3", "--set", "nat_a=open", "--set",
                         "nat_b=open", "--seed", 1, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    done = without_root("run", "cone_vs_symmetric", "--on", "linux", "--out", tmp_path / "out2")
-    assert done.returncode != 0
-    assert "needs root" in done.stderr and done.stderr.count("\n") == 1
+    for argv in (["cone_vs_symmetric", "--on", "linux"], ["natbox_vs_kernel"]):
+        done = without_root("run", *argv, "--out", tmp_path / "out2")
+        assert done.returncode != 0
+        assert "needs root" in done.stderr and done.stderr.count("\n") == 1
+        assert not (tmp_path / "out2").exists()
+    done = without_root("report", tmp_path / "out", "--out", "/etc/passwd")
+    assert done.returncode == 2
+    assert done.stderr == "culvert: /etc/passwd: cannot be written: Permission denied\n"
 
 
 def ours():

@@ -212,6 +212,12 @@ void Puncher::ask(const std::string& name, Peer& peer) {
 }
 
 void Puncher::on_introduced(const Introduction& introduction) {
+  // A server in its right mind says nothing of the kind.
+  if (introduction.peer.empty() || introduction.peer == options_.device ||
+      introduction.peer_observed.is_none() || introduction.peer_observed.port == 0) {
+    return;
+  }
+  if (std::find(closed_.begin(), closed_.end(), introduction.session) != closed_.end()) return;
   Peer* peer = peer_for(introduction.peer);
   if (!peer) return;
   if (peer->session && peer->session->id() == introduction.session) {

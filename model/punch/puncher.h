@@ -98,6 +98,7 @@ class Puncher {
   bool ready_ = false;
   std::map<std::string, Peer> peers_;
   std::deque<Early> early_;
+  std::deque<uint64_t> closed_;  // sessions that were closed here: no introduction revives them
 };
 
 }  // namespace culvert::punch

@@ -16,6 +16,7 @@ using rendezvous::Role;
 constexpr Duration kResponderPatience = 3s;
 constexpr Duration kRecoverFirst = 1s;
 constexpr int kMaxRecoverDoublings = 5;
+constexpr size_t kMaxClosed = 16;  // ours: a server forgets a session after a minute
 
 }  // namespace
 
@@ -97,7 +98,11 @@ net::Status Puncher::close(const std::string& name) {
   if (found == peers_.end()) return {net::Error::not_found, "no session with '" + name + "'"};
   Peer& peer = found->second;
   if (peer.token != 0) client_->cancel_connect(peer.token);
-  if (peer.session) peer.session->close();
+  if (peer.session) {
+    peer.session->close();
+    closed_.push_back(peer.session->id());
+    if (closed_.size() > kMaxClosed) closed_.pop_front();
+  }
   peers_.erase(found);
   host_.log().write("punch", "closed", {{"peer", name}});
   return {};

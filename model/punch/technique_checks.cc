@@ -26,9 +26,15 @@ struct Remote {
   const std::vector<Duration>* offsets;  // of the plan
   Time last_sent{-1s};
   bool paused = false;
+  // Neither the server observed this address nor has it answered: whoever can delay a probe of the
+  // peer's may have sent it on from the address of somebody else. 3 x what came, no more.
+  bool unproven = false;
+  uint32_t received = 0, sent = 0;
 
+  // Each probe that came was answered with 12 bytes more than it had.
+  bool may_send() const { return !unproven || 2 * sent + 1 < 3 * received; }
   Time next(Duration slow_gap) const {
-    if (paused) return Time::max();
+    if (paused || !may_send()) return Time::max();
     return step < offsets->size() ? start + (*offsets)[step] : last_sent + slow_gap;
   }
 };
@@ -49,9 +55,10 @@ class Checks : public Technique {
     // Private addresses first: if they answer, no NAT is needed.
     for (const net::Endpoint& host : hosts_) add(host, Origin::host);
     add(told_, same_public_ ? Origin::hairpin : Origin::told);
-    Remote* remote = find(told_);
-    remote->offsets = &plan_.offsets;
-    remote->paused = silent_;
+    if (Remote* remote = find(told_)) {
+      remote->offsets = &plan_.offsets;
+      remote->paused = silent_;
+    }
     speak_at_ =
         silent_ && plan_.silence_limit != Duration::max() ? now + plan_.silence_limit : Time::max();
     if (plan_.opener_ttl > 0 && !silent_) wire_.send(told_, ProbeKind::opener, plan_.opener_ttl);
@@ -86,10 +93,15 @@ class Checks : public Technique {
     if (wire_.is_confirmed() || probe.kind == ProbeKind::hello) return;
     if (silent_) break_silence();
     Remote* remote = find(from);
-    if (!remote) remote = add(from, Origin::seen);
+    if (!remote) {
+      remote = add(from, Origin::seen);
+      // Any port of the address that the server observed is as good as the one it told.
+      if (remote) remote->unproven = from.ip != told_.ip;
+    }
+    if (remote) ++remote->received;
     // A peer that has heard us is answering already; otherwise whatever we sent was lost, and now
     // its NAT is open.
-    if (remote && !(probe.heard && remote->step > 0) &&
+    if (remote && remote->may_send() && !(probe.heard && remote->step > 0) &&
         wire_.now() - remote->last_sent >= kRetrigger) {
       check(*remote);
     }
@@ -152,6 +164,7 @@ class Checks : public Technique {
   void check(Remote& remote) {
     const Time now = wire_.now();
     remote.last_sent = now;
+    ++remote.sent;
     // A check out of turn takes the place of what is due about now.
     do ++remote.step;
     while (remote.step < remote.offsets->size() &&

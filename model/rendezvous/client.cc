@@ -178,6 +178,9 @@ void Client::on_reply(const DecodedReply& decoded) {
     }
   } else if (header.epoch != epoch_ || !window_.accept(header.number)) {
     return;
+  } else if (!std::holds_alternative<Introduction>(decoded.reply) &&
+             !std::holds_alternative<PeerReport>(decoded.reply)) {
+    return;  // everything else is an answer
   }
   ever_answered_ = true;
   port_unreachable_ = false;
@@ -230,6 +233,8 @@ void Client::on_registered(const Registered& reply, Pending* pending) {
   const bool first = !registered_;
   const bool moved = observed_ != reply.observed && !observed_.is_none();
   registered_ = true;
+  // Another address may be another network: the smallest round trip seen there says nothing here.
+  if (moved && observed_.ip != reply.observed.ip) rtt_ = reply.rtt;
   observed_ = reply.observed;
   const Duration third = std::chrono::seconds(std::max<uint32_t>(reply.lifetime_s, 3)) / 3;
   refresh_at_ = host_.now() + std::min(options_.refresh, third);

@@ -211,6 +211,11 @@ void Mediator::on_connect(const Context& c, const Connect& connect) {
     return;
   }
   const size_t peer = found->second;
+  if (!devices_[peer].registered) {
+    refuse(c.from, device.name, "peer_not_registered");
+    answer(c, Refused{connect.token, RefusedWhy::peer_unknown});
+    return;
+  }
   // A retransmission: the same session once more. Crossing requests of both: the session that is
   // under way, so that both hold one key and one pair of roles.
   for (const auto& pair : {std::pair{c.device, peer}, std::pair{peer, c.device}}) {
@@ -225,11 +230,6 @@ void Mediator::on_connect(const Context& c, const Connect& connect) {
     if (!repeated && !crossing) continue;
     session.sides[mine].token = connect.token;
     introduce(c.now, session, mine, c.out);
-    return;
-  }
-  if (!devices_[peer].registered) {
-    refuse(c.from, device.name, "peer_not_registered");
-    answer(c, Refused{connect.token, RefusedWhy::peer_unknown});
     return;
   }
   if (sessions_.size() >= options_.max_sessions) {
@@ -266,6 +266,7 @@ void Mediator::introduce(Time now, Session& session, int side, std::vector<Outgo
   const Side& theirs = session.sides[1 - side];
   const Device& me = devices_[mine.device];
   const Device& peer = devices_[theirs.device];
+  if (!me.registered || !peer.registered) return;  // nobody there, or nobody to be told of
   Introduction i;
   i.session = session.id;
   i.token = mine.token;
@@ -347,9 +348,7 @@ std::vector<Outgoing> Mediator::on_time(Time now) {
       forget_session(id);
     } else {
       found->second.sides[what].due = Time::max();
-      if (devices_[found->second.sides[what].device].registered) {
-        introduce(now, found->second, what, out);
-      }
+      introduce(now, found->second, what, out);
     }
   }
   return out;

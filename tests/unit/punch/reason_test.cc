@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <set>
+#include <vector>
 
 #include "tests/unit/punch/lab.h"
 
@@ -31,6 +32,24 @@ constexpr Case kCases[] = {
     {"eim-eif", "apdm-apdf", kSeed, "port_changed", "port_changed"},
     {"eim-adf", "apdm-apdf", kSeed, "port_changed", "port_changed"},
 };
+
+// All pairs that cannot become direct, both orders: a side whose own port changes says so, the
+// other that its port trusts an address that the peer no longer has.
+std::vector<Case> all_cases() {
+  std::vector<Case> cases(std::begin(kCases), std::end(kCases));
+  constexpr const char* kKinds[] = {"eim-apdf", "adm-adf", "adm-apdf", "apdm-adf", "apdm-apdf"};
+  const auto reason = [](const std::string& own) {
+    return own.rfind("eim", 0) == 0 ? "one_address_trusted" : "port_changed";
+  };
+  for (const char* a : kKinds) {
+    for (const char* b : kKinds) {
+      if (a == kKinds[0] && b == a) continue;  // direct
+      cases.push_back({a, b, kCulvert, reason(a), reason(b)});
+    }
+  }
+  return cases;
+}
+constexpr size_t kNotDirect = 24;
 
 class Reasons : public ::testing::TestWithParam<Case> {};
 
@@ -94,7 +113,11 @@ TEST_P(Reasons, AgreeWithTheNatsOwnWords) {
     }
   }
 }
-INSTANTIATE_TEST_SUITE_P(Pairs, Reasons, ::testing::ValuesIn(kCases));
+INSTANTIATE_TEST_SUITE_P(Pairs, Reasons, ::testing::ValuesIn(all_cases()));
+
+TEST(ReasonCases, AreAskedOfAllPairsThatCannotBeDirect) {
+  EXPECT_EQ(all_cases().size(), std::size(kCases) + kNotDirect);
+}
 
 // --- the pure function on its own ---------------------------------------------------------------
 

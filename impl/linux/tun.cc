@@ -161,8 +161,8 @@ bool is_plain(const PacketOffload& offload) {
 
 Result<std::unique_ptr<net::TunDevice>> TunImpl::open(LinuxHost& host,
                                                       const net::TunOptions& options) {
-  if (options.name.empty() || options.name.find_first_of("/ %:") != std::string::npos)
-    return {Error::invalid, "a TUN device needs a name without '/', ' ', '%' and ':'"};
+  if (options.name.find_first_of("/ %:") != std::string::npos)
+    return {Error::invalid, "a TUN device's name has no '/', ' ', '%' and ':'"};
   if (options.mtu < kLeastMtu || options.mtu > 65535)
     return {Error::invalid, "an MTU is between 68 and 65535 bytes"};
   for (const auto* list : {&options.addresses, &options.routes})
@@ -171,7 +171,8 @@ Result<std::unique_ptr<net::TunDevice>> TunImpl::open(LinuxHost& host,
         return {Error::invalid, "IPv6 on a TUN device needs an MTU of 1280 bytes or more"};
   bool offload = options.offload;
   std::string name;
-  auto device = open_device(host.netns(), options.name, &offload, &name);
+  auto device =
+      open_device(host.netns(), options.name.empty() ? "tun" : options.name, &offload, &name);
   if (!device) return device.status();
   auto interfaces = Interfaces::open(host.netns());
   if (!interfaces) return interfaces.status();

@@ -34,7 +34,7 @@ struct PacketOut {
 };
 
 struct TunOptions {
-  std::string name;               // the Host may shorten or number it
+  std::string name;  // the Host may shorten or number it, and names it if empty; no / % : or space
   std::vector<Prefix> addresses;  // of the interface
   std::vector<Prefix> routes;     // sent into the device
   uint32_t mtu = 1500;            // bytes of IP packet

@@ -26,6 +26,8 @@ ns3::Ipv4Mask mask_of(uint8_t length) {
 }  // namespace
 
 net::Status TunPool::check(const net::TunOptions& options) {
+  if (options.name.find_first_of("/ %:") != std::string::npos)
+    return {net::Error::invalid, "a TUN device's name has no '/', ' ', '%' and ':'"};
   bool v6 = false;
   for (const auto* list : {&options.addresses, &options.routes})
     for (const net::Prefix& prefix : *list) {

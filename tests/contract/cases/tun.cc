@@ -188,6 +188,15 @@ TEST_P(TunCase, options_without_sense_are_invalid) {
   options.name = "culvert0";
   options.mtu = 20;
   EXPECT_EQ(world->a().open_tun(options).error(), Error::invalid);
+  options.mtu = 1400;
+  for (const char* name : {"a/b", "a b", "a%d", "a:1"}) {
+    options.name = name;
+    EXPECT_EQ(world->a().open_tun(options).error(), Error::invalid) << name;
+  }
+  options.name = "";
+  auto named = world->a().open_tun(options);
+  ASSERT_TRUE(named) << named.status().to_string();
+  EXPECT_FALSE((*named)->name().empty());
 }
 
 }  // namespace

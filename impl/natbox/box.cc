@@ -3,28 +3,29 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <iostream>
 
 #include "impl/wire/clock.h"
 #include "model/net/random.h"
+#include "model/packet/rewrite.h"
 
 namespace culvert::natbox {
 namespace {
 
 constexpr size_t kMaxPacket = 65536;  // an IP packet's limit (RFC 791)
-constexpr int kReadsPerTurn = 128;    // packets of one side before the other has its turn
+constexpr size_t kBatch = 16;         // packets a call; as many as Nat::process asks ahead for
+constexpr int kBatchesPerTurn = 8;    // of one side before the other has its turn
 constexpr size_t kLogView = 256;  // bytes of a packet kept for the log: headers and 32 of payload
 
 // The kernel takes one off on the way into the TUN and one on the way out; a router takes one.
 // What a TUN brings has passed the kernel's own check, so this never wraps round.
 void give_hop_back(uint8_t* packet, size_t size) {
   if (size >= 20 && packet[0] >> 4 == 4) {
-    ++packet[8];
-    // RFC 1141: the header checksum of a TTL one higher is 0x0100 lower, in ones' complement.
-    const uint32_t sum = (uint32_t{packet[10]} << 8 | packet[11]) + 0xfeffu;
-    const uint32_t folded = (sum & 0xffff) + (sum >> 16);
-    packet[10] = static_cast<uint8_t>(folded >> 8);
-    packet[11] = static_cast<uint8_t>(folded);
+    const uint8_t hop[2] = {static_cast<uint8_t>(packet[8] + 1), packet[9]};
+    cv_u32 delta = 0;
+    cv_replace16(packet + 8, cv_load16(hop), &delta);
+    cv_apply_header_delta(packet, delta);
   } else if (size >= 40 && packet[0] >> 4 == 6) {
     ++packet[7];
   }
@@ -48,7 +49,7 @@ Box::Box(const BoxOptions& options, Plumbing& plumbing,
           [this](std::string_view line) { daemon_.print(line); }),
       nat_(options.config, public_addresses, net::derive_seed(options.seed, "nat " + options.node)),
       log_(&events_),
-      buffer_(new uint8_t[kMaxPacket]) {
+      buffer_(new uint8_t[kBatch * kMaxPacket]) {
   if (options.log_packets) nat_.set_observer(&log_);
   daemon_.watch(in_, [this] { read(nat::Side::inside, in_); });
   daemon_.watch(out_, [this] { read(nat::Side::outside, out_); });
@@ -67,26 +68,32 @@ void Box::run() {
 }
 
 void Box::read(nat::Side side, int fd) {
-  uint8_t before[kLogView];
-  for (int i = 0; i < kReadsPerTurn; ++i) {
-    const ssize_t got = ::read(fd, buffer_.get(), kMaxPacket);
-    if (got <= 0) break;
-    const auto size = static_cast<size_t>(got);
-    uint8_t* packet = buffer_.get();
-    give_hop_back(packet, size);
-    const size_t view = std::min(size, kLogView);
-    memcpy(before, packet, view);
-    const net::MutableBytes bytes(packet, size);
-    const nat::Outcome outcome =
-        side == nat::Side::inside ? nat_.outbound(now(), bytes) : nat_.inbound(now(), bytes);
-    if (options_.log_packets && log_.wants(outcome)) {
-      log_.packet(side, {before, view}, {packet, view}, size, outcome);
+  nat::Nat::Item items[kBatch];
+  uint8_t before[kBatch][kLogView];
+  for (int batch = 0; batch < kBatchesPerTurn; ++batch) {
+    size_t count = 0;
+    for (; count < kBatch; ++count) {
+      uint8_t* const packet = buffer_.get() + count * kMaxPacket;
+      const ssize_t got = ::read(fd, packet, kMaxPacket);
+      if (got <= 0) break;
+      const auto size = static_cast<size_t>(got);
+      give_hop_back(packet, size);
+      if (options_.log_packets) memcpy(before[count], packet, std::min(size, kLogView));
+      items[count] = {{packet, size}, size, side, {}};
     }
-    if (goes_on(outcome)) {
+    nat_.process(now(), {items, count});
+    for (size_t i = 0; i < count; ++i) {
+      const nat::Nat::Item& item = items[i];
+      const size_t view = std::min(item.total_length, kLogView);
+      if (options_.log_packets && log_.wants(item.outcome))
+        log_.packet(side, {before[i], view}, {item.packet.data(), view}, item.total_length,
+                    item.outcome);
       // What cannot be written (no memory, device down) is lost, as on any router.
-      [[maybe_unused]] const ssize_t written = ::write(fd, packet, size);
+      if (goes_on(item.outcome)) [[maybe_unused]]
+        const ssize_t written = ::write(fd, item.packet.data(), item.packet.size());
     }
     if (nat_.has_emitted()) send_emitted();
+    if (count < kBatch) break;  // nothing more is waiting
   }
 }
 
@@ -130,6 +137,13 @@ void Box::command(const std::string& line) {
         return;
       }
       addresses.push_back(*address);
+    }
+    net::Status possible = nat::check_addresses(nat_.config(), addresses);
+    if (nat_.config().kind != nat::Kind::nat)
+      possible = {net::Error::invalid, "only a NAT has public addresses to change"};
+    if (!possible) {
+      std::cerr << "culvert-natbox: " << possible.detail << std::endl;
+      return;
     }
     log_.event("address_change", addresses);
     nat_.change_address(now(), addresses);

@@ -47,7 +47,7 @@ class Box {
   net::EventLog events_;
   nat::Nat nat_;
   nat::NatLog log_;
-  std::unique_ptr<uint8_t[]> buffer_;
+  std::unique_ptr<uint8_t[]> buffer_;  // of one batch of packets
 };
 
 }  // namespace culvert::natbox

@@ -66,6 +66,8 @@ int run(int argc, char** argv) {
     if (addresses.empty()) return fail("a NAT needs --public ADDRESS");
     plumbing_options.public_addresses = addresses;
   }
+  if (const auto status = nat::check_addresses(*config, addresses); !status)
+    return fail(status.detail);
 
   Plumbing plumbing(plumbing_options);
   if (const auto status = plumbing.check(); !status) return fail(status.detail);

@@ -159,6 +159,9 @@ std::vector<std::string> Plumbing::claim(const net::IpAddress& address,
 }
 
 Status Plumbing::set_up() {
+  const auto& inside = options_.inside;
+  if (std::find(inside.begin(), inside.end(), options_.outside) != inside.end())
+    return {Error::invalid, "interface '" + options_.outside + "' is inside or outside, not both"};
   for (const char* tun : {kTunIn, kTunOut}) {
     const std::string name = tun;
     write_sysctl("ipv4/conf/" + name + "/rp_filter", "0");

@@ -36,7 +36,7 @@ class Plumbing {
 
   // The interfaces are there: otherwise not_found with a sentence.
   net::Status check() const;
-  // Once both TUNs exist. failed with what `ip` said.
+  // Once both TUNs exist. invalid: an interface is on both sides. failed with what `ip` said.
   net::Status set_up();
   // Other public addresses from now on.
   net::Status change_addresses(std::vector<net::IpAddress> addresses);

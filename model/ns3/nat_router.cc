@@ -213,9 +213,10 @@ net::Status NatRouter::Install(ns3::Ptr<ns3::Node> node,
   if (nat_) return {net::Error::in_use, "this NAT is installed already"};
   const auto config = GetConfig();
   if (!config) return config.status();
-  if (config->kind == nat::Kind::nat && publicAddresses.empty())
-    return invalid("a NAT needs at least one public address");
+  if (net::Status status = nat::check_addresses(*config, from_ns3(publicAddresses)); !status)
+    return status;
   if (!node || !node->GetObject<ns3::Ipv4>()) return invalid("the node has no IPv4 stack");
+  if (node->GetObject<NatRouter>()) return invalid("the node has a NAT already");
   if (!outside || outside->GetNode() != node)
     return invalid("the outside device is not the node's");
   for (const auto& device : inside)
@@ -264,7 +265,8 @@ net::Status NatRouter::put_on_interface(const std::vector<ns3::Ipv4Address>& add
 
 net::Status NatRouter::ChangeAddress(const std::vector<ns3::Ipv4Address>& addresses) {
   if (!nat_) return {net::Error::invalid, "the NAT is not installed yet"};
-  if (addresses.empty()) return {net::Error::invalid, "a NAT needs at least one public address"};
+  if (net::Status status = nat::check_addresses(nat_->config(), from_ns3(addresses)); !status)
+    return status;
   watch_->event("address_change", from_ns3(addresses));
   nat_->change_address(now(), from_ns3(addresses));
   if (nat_->config().kind != nat::Kind::nat) return {};
@@ -305,12 +307,15 @@ void NatRouter::LogCounters() {
   watch_->counters(*nat_);
 }
 
-bool NatRouter::is_own(ns3::Ipv4Address address) {
+void NatRouter::know_own() {
   if (!own_known_) {
     own_.clear();
+    inner_.clear();
     for (uint32_t i = 0; i < ipv4_->GetNInterfaces(); ++i)
       for (uint32_t k = 0; k < ipv4_->GetNAddresses(i); ++k) {
         const ns3::Ipv4InterfaceAddress had = ipv4_->GetAddress(i, k);
+        if (std::find(inside_.begin(), inside_.end(), ipv4_->GetNetDevice(i)) != inside_.end())
+          inner_.emplace_back(had.GetLocal().CombineMask(had.GetMask()), had.GetMask());
         const uint32_t local = had.GetLocal().Get();
         if (std::find(public_.begin(), public_.end(), local) == public_.end())
           own_.push_back(local);
@@ -318,6 +323,17 @@ bool NatRouter::is_own(ns3::Ipv4Address address) {
       }
     own_known_ = true;
   }
+}
+
+bool NatRouter::stays_inside(ns3::Ipv4Address address) {
+  know_own();
+  for (const auto& [network, mask] : inner_)
+    if (address.CombineMask(mask) == network) return true;
+  return false;
+}
+
+bool NatRouter::is_own(ns3::Ipv4Address address) {
+  know_own();
   return std::find(own_.begin(), own_.end(), address.Get()) != own_.end();
 }
 
@@ -338,7 +354,8 @@ PacketTapRouting::Fate NatRouter::on_arrival(ns3::Ipv4Header& header, ns3::Ptr<n
       side = nat::Side::outside;
     }
   }
-  if (destination.IsBroadcast() || destination.IsMulticast() || is_own(destination))
+  if (destination.IsBroadcast() || destination.IsMulticast() || is_own(destination) ||
+      (side == nat::Side::inside && !to_public && stays_inside(destination)))
     return PacketTapRouting::Fate::next;
   if (header.GetTtl() <= 1) {
     // It would not be forwarded, so it must leave no state. Untranslated, the node's own forwarding

@@ -92,7 +92,9 @@ class NatRouter : public ns3::Object, private PacketTapRouting::Handler {
                                    ns3::Ptr<ns3::Packet>& packet);
   PacketTap6::Fate filter6(ns3::Ipv6Header& header, ns3::Ptr<ns3::Packet>& packet);
   bool carries_ipv6() const;
+  void know_own();
   bool is_own(ns3::Ipv4Address address);
+  bool stays_inside(ns3::Ipv4Address address);  // on the subnet of an inside device
   void answer_time_exceeded(const ns3::Ipv4Header& header, ns3::Ptr<ns3::Packet> packet);
   void after_call();
   void send_emitted();
@@ -119,7 +121,8 @@ class NatRouter : public ns3::Object, private PacketTapRouting::Handler {
   std::vector<ns3::Ptr<ns3::NetDevice>> inside_;
   std::vector<uint32_t> public_;  // as numbers: compared for every packet
   std::vector<uint32_t> own_;     // of the node's own stack: not the NAT's business
-  bool own_known_ = false;
+  std::vector<std::pair<ns3::Ipv4Address, ns3::Ipv4Mask>> inner_;  // subnets of inside devices
+  bool own_known_ = false;                                         // own_ and inner_ are up to date
   ns3::EventId wake_;
   net::Time wake_at_{0};
 

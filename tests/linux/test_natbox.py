@@ -217,6 +217,8 @@ def test_its_public_address_answers_ping_and_arp(lab):
     net = Net(lab, "port-restricted-cone", public=f"{PUBLIC},{SECOND}")
     for address in (PUBLIC, SECOND):  # the second is on no interface of the plan: proxy ARP
         assert "2 received" in net.server.run("ping", "-c", "2", "-i", "0.05", "-W", "2", address)
+        # In fragments, which the NAT hands on without putting them together.
+        assert "1 received" in net.server.run("ping", "-c", "1", "-s", "4000", "-W", "2", address)
 
 
 def test_reboot_and_change_of_address_while_it_works(lab):
@@ -235,6 +237,8 @@ def test_reboot_and_change_of_address_while_it_works(lab):
     assert seen[0][1] != seen[1][1]
     net.box.tell("address nonsense")
     run_until(lambda: "'nonsense' is no IPv4 address" in net.box.err())
+    net.box.tell("address ,")
+    run_until(lambda: "a NAT needs a public IPv4 address" in net.box.err())
     net.box.tell("explode")
     run_until(lambda: "knows reboot, rebind" in net.box.err())
     assert net.box.stop() == 0
@@ -280,6 +284,7 @@ def test_a_firewall_lets_answers_in_and_nothing_else(lab):
         (["--set", "nonsense"], "--set takes AXIS=VALUE"),
         (["--outside", "eth9"], "there is no interface 'eth9' here"),
         (["--public", "1.2.3"], "'1.2.3' is no IPv4 address"),
+        (["--node", "nat"], "interface 'lo' is inside or outside, not both"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(lab, arguments, sentence):

@@ -243,6 +243,15 @@ TEST(NatRouter, LetsTheNodesOwnPacketsPass) {
   EXPECT_EQ(lab.at_a->seen[0].source().ip.to_string(), "10.1.0.1");
 }
 
+TEST(NatRouter, LeavesWhatGoesFromOneInsideSubnetToAnotherAlone) {
+  Lab lab({"symmetric"});
+  lab.udp(lab.a, "10.1.0.2:4000", "10.2.0.2:5000", "neighbour");
+  lab.run();
+  ASSERT_EQ(lab.at_b->seen.size(), 1u);
+  EXPECT_EQ(lab.at_b->seen[0].source().to_string(), "10.1.0.2:4000");
+  EXPECT_EQ(lab.router->GetNat()->mapping_count(), 0u);
+}
+
 TEST(NatRouter, AnswersPingToItsPublicAddressOnlyIfToldTo) {
   for (const char* const delivery : {"ping", "none"}) {
     Lab lab({"eim-apdf", {{"local_delivery", delivery}}});
@@ -434,6 +443,7 @@ TEST(NatRouter, TakesItsAxesAsAttributes) {
 TEST(NatRouter, RefusesWhatCannotBe) {
   Lab lab;
   const auto second = ns3::CreateObject<ns3_world::NatRouter>();
+  EXPECT_FALSE(second->Install(lab.nat, {}, lab.nat->GetDevice(3), {ns3::Ipv4Address(kPublic)}));
   EXPECT_FALSE(second->Install(lab.nat, {}, lab.x->GetDevice(0), {ns3::Ipv4Address(kPublic)}));
   EXPECT_FALSE(second->Install(lab.nat, {}, lab.nat->GetDevice(3), {}));
   EXPECT_FALSE(second->Install(ns3::CreateObject<ns3::Node>(), {}, nullptr, {}));

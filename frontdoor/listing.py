@@ -36,7 +36,8 @@ def _details(row, width, of_topology):
         say(f"{indent}source: {row['source']}")
     if row.get("topology"):
         only = f", on {row['worlds'][0]} only" if len(row.get("worlds", "--")) == 1 else ""
-        say(f"{indent}in {row['topology']}{only}; varies {', '.join(row.get('varies', [])) or 'nothing'}")
+        varies = ", ".join(row.get("varies", [])) or "nothing"
+        say(f"{indent}in {row['topology']}{only}; varies {varies}")
     for parameter in row.get("parameters", []):
         meaning = {**of_topology.get(parameter["name"], {}), **parameter["is"]}
         default = meaning.get("default", "")

@@ -23,13 +23,16 @@ def parser():
         epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
-    one = commands.add_parser("setup", help="install Debian's packages and build")
+    def command(name, help, **more):  # pylint: disable=redefined-builtin
+        return commands.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.", **more)
+
+    one = command("setup", help="install Debian's packages and build")
     one.add_argument("--no-install", action="store_true", help="only build")
     one.add_argument("--verbose", action="store_true", help="show what CMake and Ninja say")
 
-    commands.add_parser("demo", help="the main job in both worlds, and its report")
+    command("demo", help="the main job in both worlds, and its report")
 
-    one = commands.add_parser("run", help="run a scenario", epilog=
+    one = command("run", help="run a scenario", epilog=
                               "example: ./culvert run cone_vs_symmetric --on ns3 --set kinds=rfc4787 "
                               "--seeds 10 --out out/mine. What can be --set: ./culvert list "
                               "scenarios, and ./culvert list topologies for its topology's.")
@@ -42,22 +45,23 @@ def parser():
     one.add_argument("--jobs", type=_from_1_to(MOST_JOBS), metavar="N", help="runs side by side")
     one.add_argument("--pcap", action="store_true", help="capture every interface")
 
-    one = commands.add_parser("up", help="bring a topology up in Mininet and give its prompt")
+    one = command("up", help="bring a topology up in Mininet and give its prompt")
     one.add_argument("topology", help="a name (./culvert list topologies) or a .toml file")
     _add_choices(one)
 
-    one = commands.add_parser("list", help="scenarios, topologies, NAT kinds, services")
+    one = command("list", help="scenarios, topologies, NAT kinds, services")
     one.add_argument("what", nargs="?", choices=["scenarios", "topologies", "kinds", "services"])
 
-    one = commands.add_parser("report", help="one HTML page from the outputs of runs")
+    one = command("report", help="one HTML page from the outputs of runs")
     one.add_argument("dirs", nargs="+", type=Path, metavar="DIR")
     one.add_argument("--out", type=Path, metavar="FILE", help="default: FIRST_DIR/index.html")
 
-    one = commands.add_parser("bench", help="measure: " + ", ".join(bench.BENCHES))
+    one = command("bench", help="measure: " + ", ".join(bench.BENCHES), epilog="; ".join(
+        f"{name}: {about}" for name, (_, about) in bench.BENCHES.items()))
     one.add_argument("what", choices=sorted(bench.BENCHES))
     one.add_argument("--json", type=Path, metavar="FILE", help="figures as JSON, too")
 
-    one = commands.add_parser("test", help="set up, build and run the tests")
+    one = command("test", help="set up, build and run the tests")
     testing.add_options(one)
     return top
 

@@ -29,7 +29,7 @@ def make_plan(kind, name, *, on=None, sets=(), seeds=None, seed=()):
         argv += ["--seeds", str(seeds)]
     for one in seed:
         argv += ["--seed", str(one)]
-    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sentence = done.stderr.strip()
         raise Failure(sentence.removeprefix("culvert: ") or "the planner failed",
@@ -87,9 +87,9 @@ def execute(world, plan, plan_file, out, jobs=None, pcap=False):
             _end_group(child)
             raise
         code = child.wait()
-    progress.finish()
-    if code == BAD_INPUT:
+    if code == BAD_INPUT:  # it has said why
         raise Failure(f"the {world} runner refused the plan", BAD_INPUT)
+    progress.finish()
     if code != 0 and progress.failed == 0:
         raise Failure(f"the {world} runner ended with exit code {code}")
     return progress.failed
@@ -134,7 +134,8 @@ def run_scenario(name, *, on=None, sets=(), seeds=None, seed=(), out=None, jobs=
     """The whole of ./culvert run. Returns the output folder."""
     ensure_built()
     # Absolute: the analysis runs in a folder of its own.
-    out = Path(out or ROOT / "out" / f"{Path(name).stem}-{time.strftime('%Y%m%d-%H%M%S')}").absolute()
+    default = ROOT / "out" / f"{Path(name).stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+    out = Path(out or default).absolute()
     plan = make_plan("scenario", name, on=on, sets=sets, seeds=seeds, seed=seed)
     if not is_root():
         _without_linux(plan)
@@ -145,7 +146,7 @@ def run_scenario(name, *, on=None, sets=(), seeds=None, seed=(), out=None, jobs=
     plan_file = write_plan(plan, out)
     worlds = [w for w in ("ns3", "linux") if any(r["world"] == w for r in plan["runs"])]
     _clear_logs(out)
-    say(f"{plan['about']}  ({len(plan['runs'])} runs)")
+    say(f"{plan['about']}  ({len(plan['runs'])} run{'s' * (len(plan['runs']) > 1)})")
     failed = sum(execute(world, plan, plan_file, out, jobs, pcap) for world in worlds)
     rows(plan_file, out, quiet)
     if failed:

@@ -1,13 +1,15 @@
 """./culvert test: every test, quick ones first; slow sweeps and long fuzzing behind flags."""
 import os
+import re
 import subprocess
 import time
 
-from .place import BUILD, PYTHON, ROOT, Failure, is_root, say, warn
+from .place import BAD_INPUT, BUILD, PYTHON, ROOT, Failure, is_root, say, warn
 from .setup import build, install
 
 PYTEST_FOLDERS = ["tests/house", "tests/plan", "tests/analysis", "tests/interop",
                   "tests/frontdoor", "tests/worlds"]
+NO_TESTS = 5  # pytest's exit code ("Exit codes" in its manual)
 FUZZ_SECONDS = 10  # ours: enough to replay the corpus and notice a crash near it
 
 
@@ -34,6 +36,9 @@ def run_tests(options):
     if options.slow:
         results.append(("C++ slow", _ctest("slow", options)))
     results.append(("Python", _pytest(options)))
+    results = [(name, code) for name, code in results if code is not None]
+    if not results:
+        raise Failure(f"no test's name contains '{options.only}'", BAD_INPUT)
     if options.fuzz and not options.quick and not options.only:
         results.append(("fuzzing", _fuzz(options.fuzz)))
     say()
@@ -50,7 +55,10 @@ def _ctest(label, options):
     argv = ["ctest", "--test-dir", str(BUILD), "-L", f"^{label}$", "-j2", "--output-on-failure",
             "--no-tests=ignore"]
     if options.only:
-        argv += ["-R", options.only]
+        argv += ["-R", re.escape(options.only)]
+        shown = subprocess.run([*argv, "-N"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+        if "Total Tests: 0" in shown.stdout:
+            return None
     say(f"\n— C++, {label} —")
     return subprocess.run(argv, cwd=ROOT, check=False).returncode
 
@@ -68,7 +76,7 @@ def _pytest(options):
     say("\n— Python —")
     code = subprocess.run(argv, cwd=ROOT, check=False,
                           env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}).returncode
-    return 0 if code == 5 and options.only else code  # 5: no test of that name here
+    return None if code == NO_TESTS and options.only else code
 
 
 def _fuzz(seconds):

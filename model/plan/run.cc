@@ -153,6 +153,11 @@ boost::json::object make_secrets(const Item& from, uint64_t rng_seed) {
 boost::json::object make_run(const Item& scenario, const Item& topology, const RunRequest& request,
                              const Vocabulary& vocabulary) {
   const Network network = resolve_network(topology, request.values, vocabulary);
+  for (const Node& node : network.nodes)
+    if (request.world == "ns3" && node.engine == "kernel")
+      node.where.get("engine").fail(
+          "engine 'kernel' of '" + node.name +
+          "' is the Linux kernel's NAT, which is not in ns-3: --on linux");
   Assignment values = request.values;
   for (const auto& [name, address] : network.addresses()) values[name] = address;
 

@@ -1,4 +1,5 @@
 """What a user meets at the door: help, clear sentences, exit codes, nothing left behind."""
+import argparse
 import os
 import signal
 import subprocess
@@ -198,3 +199,14 @@ def test_an_ended_linux_run_leaves_nothing_behind(tmp_path, how):
     done = culvert("run", "cone_vs_symmetric", "--on", "linux", "--set", "nat_a=open", "--set",
                    "nat_b=open", "--seed", 1, "--out", tmp_path / "next")
     assert done.returncode == 0, done.stderr
+
+
+def test_only_with_a_name_that_no_test_has_is_no_success(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    from frontdoor import place, testing  # pylint: disable=import-outside-toplevel
+    monkeypatch.setattr(testing, "build", lambda *_: None)
+    options = argparse.Namespace(no_install=True, quick=True, slow=False, fuzz=0,
+                                 only="nobody_called_it_so")
+    with pytest.raises(place.Failure) as failure:
+        testing.run_tests(options)
+    assert failure.value.code == 2 and "no test's name contains" in str(failure.value)

@@ -170,6 +170,8 @@ def test_set_fixes_an_axis_or_opens_one(house):
     ("a value twice", TOPOLOGY, SCENARIO, ["--set", "kind=open,open"], "'ns3.open.1': a value or a seed"),
     ("a seed twice", TOPOLOGY, SCENARIO, ["--seed", "1", "--seed", "1"], "stands twice"),
     ("set twice", TOPOLOGY, SCENARIO, ["--set", "d=1", "--set", "d=2"], "'d' is set twice"),
+    ("the kernel's NAT in ns-3", TOPOLOGY.replace('outside = "up"', 'outside = "up", engine = "kernel"'),
+     SCENARIO, [], "t.toml:9: engine 'kernel' of 'n' is the Linux kernel's NAT"),
     ("a timeline that is no list", TOPOLOGY, SCENARIO + "[timeline]\nat_ms = 1\n", [],
      "[[timeline]] must be a list"),
 ])

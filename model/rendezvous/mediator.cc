@@ -40,7 +40,11 @@ net::Status Mediator::check(const MediatorOptions& options) {
 }
 
 Mediator::Mediator(const MediatorOptions& options, SecureRandom random, net::EventLog* log)
-    : options_(options), random_(std::move(random)), log_(log), limit_(options.limit) {
+    : options_(options),
+      random_(std::move(random)),
+      log_(log),
+      limit_(options.limit, random_u64()),
+      home_limit_(options.limit, random_u64()) {
   random_({cookie_key_.data(), cookie_key_.size()});
   while (epoch_ == 0) epoch_ = random_u64();
   for (const auto& configured : options_.devices) {
@@ -71,11 +75,15 @@ std::vector<Outgoing> Mediator::handle(Time now, const net::Endpoint& from, net:
     refuse(from, "", "malformed");
     return out;
   }
-  if (!limit_.allow(now, from.ip)) {
+  const auto found = by_name_.find(envelope->name);
+  // What seems to come from where a device is registered is opened first and counted after: a flood
+  // from a forged source must not keep the device itself out.
+  const bool seems_home = found != by_name_.end() && devices_[found->second].registered &&
+                          devices_[found->second].observed == from;
+  if (!seems_home && !limit_.allow(now, from.ip)) {
     refuse(from, envelope->name, "limit");
     return out;
   }
-  const auto found = by_name_.find(envelope->name);
   if (found == by_name_.end()) {
     refuse(from, envelope->name, "unknown_device");
     return out;
@@ -110,6 +118,10 @@ std::vector<Outgoing> Mediator::handle(Time now, const net::Endpoint& from, net:
   }
   if (!device.window.accept(header.number)) {
     refuse(from, device.name, "replayed");
+    return out;
+  }
+  if (seems_home && !home_limit_.allow(now, from.ip)) {
+    refuse(from, device.name, "limit");
     return out;
   }
   const bool at_home = device.registered && device.observed == from && header.epoch == epoch_;

@@ -122,7 +122,8 @@ class Mediator {
   net::EventLog* log_;
   uint64_t epoch_ = 0;
   net::Key cookie_key_{};
-  stun::SourceLimit limit_;
+  stun::SourceLimit limit_;       // of what nobody has vouched for
+  stun::SourceLimit home_limit_;  // of authentic frames from where their devices are registered
   std::vector<Device> devices_;
   std::map<std::string, size_t, std::less<>> by_name_;
   std::map<uint64_t, Session> sessions_;

@@ -312,6 +312,40 @@ TEST_F(MediatorTest, GroupsDecideWhoSeesWhom) {
   EXPECT_EQ(count("not_visible"), 1u);
 }
 
+// Somebody sends from a's own address, forged: nonsense, strangers, a's name under no key, and a's
+// own frames once more. a is served as before.
+TEST_F(MediatorTest, AFloodFromAForgedSourceKeepsNobodyOut) {
+  options.limit = {20, 100, 4096};
+  make();
+  enter(a);
+  Device stranger{"stranger", a.from}, forger{"a", a.from};
+  forger.keys = stranger.keys;
+  const net::Buffer old = a.frame(List{});
+  EXPECT_EQ(mediator->handle(now, a.from, old).size(), 1u);
+  for (int i = 0; i < 500; ++i) {
+    mediator->handle(now, a.from, old);
+    EXPECT_TRUE(give(stranger, List{}).empty());
+    EXPECT_TRUE(give(forger, List{}).empty());
+  }
+  EXPECT_GT(count("\"limit\""), 200u) << "strangers are limited (the log thins out)";
+  EXPECT_EQ(give(a, List{}).size(), 1u);
+}
+
+// The answer to a request is lost, and the peer leaves before the request is repeated.
+TEST_F(MediatorTest, NobodyIsIntroducedToAPeerThatIsGone) {
+  enter(a);
+  enter(b);
+  give(a, Connect{"b", {}, 1});
+  give(b, Unregister{});
+  const auto out = give(a, Connect{"b", {}, 1});
+  ASSERT_EQ(out.size(), 1u);
+  EXPECT_EQ(std::get<Refused>(a.open(out[0])->reply).why, RefusedWhy::peer_unknown);
+  while (mediator->next_deadline() < now + 30s) {
+    now = mediator->next_deadline();
+    EXPECT_TRUE(mediator->on_time(now).empty());
+  }
+}
+
 TEST_F(MediatorTest, SourcesAndSessionsAreBounded) {
   options.limit = {1, 6, 4096};
   options.max_sessions = 1;

@@ -183,7 +183,8 @@ void NatRouter::DoDispose() {
 net::Time NatRouter::now() { return net::Time(ns3::Simulator::Now().GetNanoSeconds()); }
 
 void NatRouter::SetConfig(const nat::Config& config, const std::string& name) {
-  preset_ = name;
+  preset_ = "open";  // of no account: every axis is given
+  name_ = name;
   axes_.clear();
   for (const auto& [axis, value] : nat::describe(config)) axes_[axis] = value;
 }
@@ -246,7 +247,7 @@ net::Status NatRouter::Install(ns3::Ptr<ns3::Node> node,
     tap6_->add(*ipv6_side_, PacketTapRouting::kRouter);
   }
   node->AggregateObject(this);
-  watch_->config(preset_, *nat_);
+  watch_->config(name_.empty() ? preset_ : name_, *nat_);
   return {};
 }
 

@@ -105,6 +105,7 @@ class NatRouter : public ns3::Object, private PacketTapRouting::Handler {
 
   // Configuration, until Install.
   std::string preset_;
+  std::string name_;  // of SetConfig, for the log
   std::map<std::string, std::string> axes_;
   uint64_t seed_ = 0;
 

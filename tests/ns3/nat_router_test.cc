@@ -438,6 +438,9 @@ TEST(NatRouter, TakesItsAxesAsAttributes) {
   EXPECT_EQ(config->timeouts.udp_new, std::chrono::seconds(42));
   EXPECT_TRUE(router->SetAttributeFailSafe("Preset", ns3::StringValue("marzipan")));
   EXPECT_FALSE(router->GetConfig().ok());
+  router->SetConfig(*config, "a name of one's own");
+  ASSERT_TRUE(router->GetConfig().ok());
+  EXPECT_EQ(router->GetConfig()->mapping, nat::Mapping::apdm);
 }
 
 TEST(NatRouter, RefusesWhatCannotBe) {

@@ -1,5 +1,9 @@
 #include "model/rendezvous/server.h"
 
+#include <array>
+
+#include "model/rendezvous/wire.h"
+
 namespace culvert::rendezvous {
 
 RendezvousServer::RendezvousServer(net::Host& host, ServerOptions options)
@@ -41,7 +45,9 @@ net::Status RendezvousServer::start() {
   stun_options.endpoints = endpoints;
   // Ours: a dozen devices behind one carrier's address measure at once, 40 requests each.
   stun_options.limit = {100, 600, 4096};
-  stun_ = std::make_unique<stun::Server>(stun_options);
+  std::array<uint8_t, 8> seed{};  // or outsiders could choose addresses that share a limit
+  host_.secure_random({seed.data(), seed.size()});
+  stun_ = std::make_unique<stun::Server>(stun_options, Reader(seed).u64());
   for (uint8_t i = 0; i < 4; ++i) {
     if (!sockets_[i].mux) continue;
     sockets_[i].stun = sockets_[i].mux->attach(

@@ -39,8 +39,10 @@ Item convert(const toml::node& node, const std::string& file, int depth = 0) {
     item.scalar = text->get();
   else if (const auto* number = node.as_integer())
     item.scalar = number->get();
-  else if (const auto* real = node.as_floating_point())
-    item.scalar = real->get();  // may be nan or inf; whoever reads a number refuses them
+  else if (const auto* real = node.as_floating_point(); real && std::isfinite(real->get()))
+    item.scalar = real->get();
+  else if (real)
+    item.fail("nan and inf have no meaning here, and JSON has no word for them");
   else if (const auto* flag = node.as_boolean())
     item.scalar = flag->get();
   else

@@ -6,7 +6,6 @@
 namespace culvert::punch {
 namespace {
 
-
 class Seed002 : public Technique {
  public:
   Seed002(Wire& wire, const rendezvous::Introduction& introduction, net::Duration interval)

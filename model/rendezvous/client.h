@@ -71,6 +71,7 @@ class Client {
     std::deque<std::pair<uint64_t, net::Time>> sent;  // numbers and when, the last 8
   };
 
+  void attach();
   bool receive(const net::DatagramIn& in, net::Bytes data);
   void on_reply(const DecodedReply& decoded);
   void on_challenge(const Challenge& challenge, Pending* pending);
@@ -86,8 +87,6 @@ class Client {
   void arm();
 
   net::Host& host_;
-  void attach();
-
   net::DatagramMux* mux_;
   ClientOptions options_;
   ClientEvents events_;

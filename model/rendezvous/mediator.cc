@@ -167,13 +167,7 @@ void Mediator::on_register(const Context& c, bool proven, Time issued) {
   } else if (log_) {
     log_->write("rendezvous", "refreshed", {{"device", device.name}});
   }
-  Registered reply;
-  reply.observed = c.from;
-  reply.endpoints = options_.endpoints;
-  reply.lifetime_s = static_cast<uint32_t>(
-      std::chrono::duration_cast<std::chrono::seconds>(options_.lifetime).count());
-  reply.rtt = device.rtt.value_or(Duration(0));
-  answer(c, reply);
+  answer_registered(c);
   if (moved) reintroduce(c.now, c.device, c.out);
 }
 
@@ -190,13 +184,7 @@ void Mediator::on_measured(const Context& c, const Measured& m) {
     device.rtt = device.rtt ? std::min(*device.rtt, m.behaviour.rtt) : m.behaviour.rtt;
   }
   if (device.behaviour.kind() != before) log_registered(device);
-  Registered reply;
-  reply.observed = c.from;
-  reply.endpoints = options_.endpoints;
-  reply.lifetime_s = static_cast<uint32_t>(
-      std::chrono::duration_cast<std::chrono::seconds>(options_.lifetime).count());
-  reply.rtt = device.rtt.value_or(Duration(0));
-  answer(c, reply);
+  answer_registered(c);
 }
 
 void Mediator::send_list(const Context& c) {

@@ -93,6 +93,7 @@ class Mediator {
   };
 
   void answer(const Context& c, const Reply& reply);
+  void answer_registered(const Context& c);
   void send(size_t device, uint64_t answers, const Reply& reply, const net::Endpoint& to,
             uint64_t boot, std::vector<Outgoing>& out);
   void on_register(const Context& c, bool proven, net::Time issued);
@@ -128,7 +129,9 @@ class Mediator {
   std::map<std::string, size_t, std::less<>> by_name_;
   std::map<uint64_t, Session> sessions_;
   std::map<std::pair<size_t, size_t>, uint64_t> by_pair_;  // initiator, responder -> the newest
-  std::set<std::tuple<net::Time, uint64_t, int>> due_;     // retransmissions; side 2: forget
+  // What is due: retransmissions to side 0 and 1 of a session; 2: the session is forgotten; 3: the
+  // registration of a device, by index, expires.
+  std::set<std::tuple<net::Time, uint64_t, int>> due_;
   uint64_t refusals_ = 0;
 };
 

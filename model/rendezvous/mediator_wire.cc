@@ -46,6 +46,16 @@ void Mediator::answer(const Context& c, const Reply& reply) {
   send(c.device, c.header.number, reply, c.from, c.header.boot, c.out);
 }
 
+void Mediator::answer_registered(const Context& c) {
+  Registered reply;
+  reply.observed = c.from;
+  reply.endpoints = options_.endpoints;
+  reply.lifetime_s = static_cast<uint32_t>(
+      std::chrono::duration_cast<std::chrono::seconds>(options_.lifetime).count());
+  reply.rtt = devices_[c.device].rtt.value_or(Duration(0));
+  answer(c, reply);
+}
+
 void Mediator::send(size_t index, uint64_t answers, const Reply& reply, const net::Endpoint& to,
                     uint64_t boot, std::vector<Outgoing>& out) {
   Device& device = devices_[index];

@@ -1,20 +1,21 @@
 """./culvert bench: figures from the release build, never from another."""
-from .place import program, run, say
+from .place import PYTHON, ROOT, program, run, say
 from .setup import build, install
 
-# name -> (program, what it tells)
+# name -> (program, driver script or none, what it tells)
 BENCHES = {
-    "nat": ("bench-nat", "nanoseconds per translated packet and bytes per mapping"),
-    "transfer": ("bench-transfer", "ns-3: 100 MB through two NAT routers against two plain routers"),
+    "nat": ("bench-nat", None, "nanoseconds per translated packet and bytes per mapping"),
+    "transfer": ("bench-transfer", "tests/bench/transfer.py",
+                 "ns-3: 100 MB through two NAT routers against two plain routers, five alternating pairs"),
 }
 
 
 def run_bench(what, json_file=None):
     install()
     build("all")
-    name, about = BENCHES[what]
+    name, driver, about = BENCHES[what]
     say(f"{what}: {about}")
-    argv = [program(name)]
+    argv = [PYTHON, ROOT / driver, program(name)] if driver else [program(name)]
     if json_file:
         argv += ["--json", json_file]
     run(argv, f"{name} failed")

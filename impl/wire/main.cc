@@ -4,10 +4,9 @@
 #include <string.h>
 
 #include <CLI/CLI.hpp>
-#include <fstream>
 #include <iostream>
-#include <iterator>
 
+#include "impl/program.h"
 #include "impl/wire/clock.h"
 #include "impl/wire/daemon.h"
 #include "impl/wire/lan.h"
@@ -17,7 +16,8 @@
 namespace culvert::wire {
 namespace {
 
-constexpr size_t kReadsPerTurn = 64;  // frames of one end before the others have their turn
+constexpr size_t kReadsPerTurn = 64;      // frames of one end before the others have their turn
+constexpr size_t kMostConfig = 16 << 20;  // ours: bytes; no plan has that many links
 
 int fail(const std::string& sentence) {
   std::cerr << "culvert-wire: " << sentence << "\n";
@@ -101,10 +101,9 @@ int run(int argc, char** argv) {
 
   std::vector<LinkOptions> links;
   if (!config.empty()) {
-    std::ifstream file(config);
-    if (!file) return fail("cannot read " + config + ": " + strerror(errno));
-    const std::string text((std::istreambuf_iterator<char>(file)), {});
-    auto parsed = parse_config(text);
+    const auto text = read_file(config, kMostConfig);
+    if (!text) return fail(text.status().detail);
+    auto parsed = parse_config(*text);
     if (!parsed) return fail(parsed.status().detail);
     links = std::move(*parsed);
   }
@@ -138,4 +137,6 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace culvert::wire
 
-int main(int argc, char** argv) { return culvert::wire::run(argc, argv); }
+int main(int argc, char** argv) {
+  return culvert::run_program("culvert-wire", [&] { return culvert::wire::run(argc, argv); });
+}

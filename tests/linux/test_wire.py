@@ -199,6 +199,10 @@ def test_captures_hold_every_frame_at_both_ends(lab, tmp_path):
         (["--link", "up=a,b:loss=2"], "loss must be a number from 0 to 1"),
         (["--link", "up=a,interface-name-too-long"], "1 to 15 characters"),
         (["--config", "/nonexistent"], "cannot read /nonexistent"),
+        (["--config", "/tmp"], "cannot read /tmp: Is a directory"),
+        (["--config", "/proc/self/mem"], "cannot read /proc/self/mem"),
+        (["--config", "/dev/zero"], "/dev/zero is too large"),
+        (["--config", "/dev/null"], "is not JSON"),
         (["--nonsense"], "--nonsense"),
     ],
 )

@@ -10,6 +10,18 @@ constexpr int kMostTries = 64;
 // Ours: with it a request is at least as long as our server's longest answer over IPv6.
 constexpr size_t kRequestSize = 136;
 
+// Errors that come without integrity, because the server has no key (section 9.1.3, 9.2.4).
+constexpr uint16_t kBareErrors[] = {400, 401, 438};
+
+// A stranger's words in our sentence: section 14.8's 127 characters, and none that a terminal
+// obeys.
+std::string printable(std::string_view reason) {
+  std::string text(reason.substr(0, 127));
+  for (char& c : text)
+    if (c < ' ' || c > '~') c = '?';
+  return text;
+}
+
 }  // namespace
 
 TransactionId fresh_id(net::Host& host) {
@@ -118,19 +130,24 @@ bool Client::Pending::receive(const net::DatagramIn& in, net::Bytes data) {
   if (!std::equal(id_.begin(), id_.end() - 1, message->id.begin())) return false;
   const int attempt = message->id.back();
   if (attempt >= sent_) return false;
+  // Asked before the challenge was answered: a second 401 to that says nothing about the login.
+  if (attempt < first_login_) return true;
   // It is an answer to this question from here on, if perhaps not one to believe.
   if (in.from != request_.answer_from.value_or(request_.to) && message->cls == Class::success)
     return true;
   if (message->cls == Class::error && in.from != request_.to) return true;
   if (!message->unknown_required().empty()) return true;  // section 6.3.3
-  if (request_.credential && message->cls == Class::success) {
+  const auto error = message->error();
+  const bool bare = message->cls == Class::error && error &&
+                    std::count(std::begin(kBareErrors), std::end(kBareErrors), error->code) > 0;
+  if (request_.credential && !bare) {
     const auto& credential = *request_.credential;
     const bool believed =
         credential.long_term
             ? !answered_challenge_ ||
                   message->integrity_ok(long_term_key(credential.user, realm_, credential.password))
             : message->integrity_ok(short_term_key(credential.password));
-    if (!believed) return true;  // section 9.1.4
+    if (!believed) return true;  // section 9.1.4, 9.2.5
   }
   if (message->cls == Class::error && challenged(*message)) return true;
 
@@ -144,11 +161,10 @@ bool Client::Pending::receive(const net::DatagramIn& in, net::Bytes data) {
     outcome.other = message->address(Type::changed_address).value_or(net::Endpoint{});
   outcome.origin = message->address(Type::response_origin).value_or(net::Endpoint{});
   if (message->cls == Class::error) {
-    const auto error = message->error();
     outcome.code = error ? error->code : 0;
     outcome.status = {net::Error::failed,
                       request_.to.to_string() + " answered " + std::to_string(outcome.code) + " " +
-                          (error ? std::string(error->reason) : "without a code")};
+                          (error ? printable(error->reason) : "without a code")};
   } else if (outcome.mapped.is_none()) {
     outcome.status = {net::Error::failed,
                       request_.to.to_string() + " answered without a mapped address"};
@@ -168,6 +184,7 @@ bool Client::Pending::challenged(const Message& message) {
   realm_ = *realm;
   nonce_ = *nonce;
   answered_challenge_ = true;
+  first_login_ = sent_;
   timer_.arm_after(net::Duration::zero());
   return true;
 }

@@ -105,6 +105,7 @@ class Client::Pending {
   net::Status soft_;  // the last ICMP error
   std::string realm_, nonce_;
   bool answered_challenge_ = false;
+  int first_login_ = 0;  // the first try that answered it
   net::Timer timer_;
   std::unique_ptr<net::DatagramMux::User> user_;
 };

@@ -121,6 +121,7 @@ class Message {
   // Comprehension-required attributes that this room does not know (section 6.3.1).
   boost::container::static_vector<uint16_t, kMaxAttributes> unknown_required() const;
 
+  size_t size() const { return datagram_.size(); }  // bytes, the header included
   bool fingerprinted() const { return has(Type::fingerprint); }
   // False if the attribute is missing too. Keys: short_term_key, long_term_key.
   bool integrity_ok(net::Bytes key) const;         // MESSAGE-INTEGRITY, HMAC-SHA1

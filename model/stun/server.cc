@@ -9,6 +9,9 @@ namespace {
 
 // Below it live services that somebody could be made to receive answers on (RFC 6335 section 6).
 constexpr uint16_t kFirstUserPort = 1024;
+// What the smallest request gets over IPv4: XOR-MAPPED-ADDRESS and three more addresses.
+constexpr size_t kLongestBareAnswer = kHeaderSize + 4 * 12;
+constexpr size_t kFingerprintSize = 8;  // header and CRC
 
 }  // namespace
 
@@ -55,7 +58,7 @@ Answer Server::handle(net::Time now, SocketIndex arrived_on, const net::Endpoint
     answer.refusal = Refusal::rate;
     return answer;
   }
-  return answer_request(*message, arrived_on, from, datagram.size());
+  return answer_request(*message, arrived_on, from);
 }
 
 Answer Server::refuse(const Message& request, Refusal refusal, uint16_t code,
@@ -67,8 +70,10 @@ Answer Server::refuse(const Message& request, Refusal refusal, uint16_t code,
     auto unknown = request.unknown_required();
     // Known to this room, not to this server: it has nowhere else to answer from.
     if (unknown.empty()) unknown.push_back(static_cast<uint16_t>(Type::change_request));
-    // Bounded: an answer no longer than the request, whatever it lists.
-    if (unknown.size() > 16) unknown.resize(16);
+    // As many as the request pays for.
+    const size_t used = builder.size() + 4 + (request.fingerprinted() ? kFingerprintSize : 0);
+    const size_t room = std::max(request.size(), kLongestBareAnswer) - used;
+    if (unknown.size() > room / 4 * 2) unknown.resize(room / 4 * 2);
     builder.unknown({unknown.data(), unknown.size()});
   }
   if (request.fingerprinted()) builder.fingerprint();
@@ -82,7 +87,7 @@ Answer Server::refuse(const Message& request, Refusal refusal, uint16_t code,
 }
 
 Answer Server::answer_request(const Message& request, SocketIndex arrived_on,
-                              const net::Endpoint& from, size_t request_size) {
+                              const net::Endpoint& from) {
   if (!request.unknown_required().empty())
     return refuse(request, Refusal::unknown_attribute, 420, "Unknown Attribute", arrived_on, from);
 
@@ -127,9 +132,9 @@ Answer Server::answer_request(const Message& request, SocketIndex arrived_on,
   // A client that sends nothing but a header gets what RFC 8489 and 5780 demand, MAPPED-ADDRESS
   // included, which shows a gateway that rewrites addresses in payloads. The rest comes when the
   // request was long enough to pay for it.
-  const size_t tail = request.fingerprinted() ? 8 : 0;
+  const size_t tail = request.fingerprinted() ? kFingerprintSize : 0;
   const auto affordable = [&](size_t size) {
-    return builder.size() + 4 + wire::padded(size) + tail <= request_size;
+    return builder.size() + 4 + wire::padded(size) + tail <= request.size();
   };
   const size_t address_size = from.ip.is_v6() ? 20 : 8;
   builder.xor_address(Type::xor_mapped_address, from);
@@ -141,8 +146,8 @@ Answer Server::answer_request(const Message& request, SocketIndex arrived_on,
   const net::Endpoint& told = alternate ? options_.endpoints[arrived_on.value ^ 1] : other;
   if (whole) builder.address(Type::response_origin, origin).address(Type::other_address, told);
   if (affordable(options_.software.size())) builder.text(Type::software, options_.software);
-  if (request.has(Type::padding) && request_size > builder.size() + tail + 4)
-    builder.padding((request_size - builder.size() - tail - 4) & ~size_t{3});
+  if (request.has(Type::padding) && request.size() > builder.size() + tail + 4)
+    builder.padding((request.size() - builder.size() - tail - 4) & ~size_t{3});
   if (request.fingerprinted()) builder.fingerprint();
   answer.data = builder.take();
   return answer;

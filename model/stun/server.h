@@ -67,8 +67,7 @@ class Server {
   const ServerOptions& options() const { return options_; }
 
  private:
-  Answer answer_request(const Message& request, SocketIndex arrived_on, const net::Endpoint& from,
-                        size_t request_size);
+  Answer answer_request(const Message& request, SocketIndex arrived_on, const net::Endpoint& from);
   Answer refuse(const Message& request, Refusal refusal, uint16_t code, std::string_view reason,
                 SocketIndex arrived_on, const net::Endpoint& from) const;
   bool has(SocketIndex socket) const { return !options_.endpoints[socket.value].is_none(); }

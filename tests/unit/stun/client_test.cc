@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "tests/unit/stun/stun_lab.h"
 
 namespace culvert::stun {
@@ -109,6 +111,93 @@ TEST(StunClient, AnErrorResponseIsAnErrorWithItsCode) {
   ASSERT_TRUE(outcome);
   EXPECT_EQ(outcome->status.error, net::Error::failed);
   EXPECT_EQ(outcome->code, 420);
+}
+
+// What the server says is up to the test: every request of the client's ends here.
+using Reply = std::function<void(const Message& asked, std::function<void(Builder&)> say)>;
+
+std::optional<Outcome> ask_scripted(const Request& what, const Reply& reply) {
+  StunLab lab("");
+  Request request = what;
+  request.to = lab.primary;
+  lab.net.tap = [&](testing::FakeNet::Node sender, const net::Endpoint& from,
+                    const net::Endpoint& to, net::Bytes data) {
+    if (sender != lab.a) return false;
+    const net::Buffer copy(data.begin(), data.end());
+    const net::Endpoint local{*net::IpAddress::parse("198.51.100.2"), from.port};
+    reply(*Message::parse(copy),
+          [&](Builder& answer) { lab.net.inject(lab.a, to, local, answer.view()); });
+    return true;
+  };
+  return ask(lab, request);
+}
+
+const net::Endpoint kTrue = *net::Endpoint::parse("198.51.100.2:7");
+const net::Endpoint kLie = *net::Endpoint::parse("192.0.2.66:6666");
+
+TEST(StunClient, WithoutTheRightIntegrityAnAnswerIsAsIfNeverReceived) {
+  Request request;
+  request.credential = Credential{"ali", "sesame", false};
+  const auto outcome = ask_scripted(request, [](const Message& asked, const auto& say) {
+    EXPECT_TRUE(asked.integrity_ok(short_term_key("sesame")));
+    Builder bare = Builder::reply(Class::success, asked);
+    Builder forged = bare, error = Builder::reply(Class::error, asked);
+    bare.xor_address(Type::xor_mapped_address, kLie).fingerprint();
+    forged.xor_address(Type::xor_mapped_address, kLie).integrity(short_term_key("mustard"));
+    error.error(500, "Server Error").integrity(short_term_key("mustard"));
+    for (Builder* lie : {&bare, &forged, &error}) say(*lie);
+    if (asked.id.back() == 0) return;
+    Builder good = Builder::reply(Class::success, asked);
+    good.xor_address(Type::xor_mapped_address, kTrue).integrity(short_term_key("sesame"));
+    say(good);
+  });
+  ASSERT_TRUE(outcome && outcome->ok());
+  EXPECT_EQ(outcome->mapped, kTrue);
+  EXPECT_EQ(outcome->tries, 2);
+}
+
+// A round trip longer than the RTO, or a duplicate: the first tries are all challenged.
+TEST(StunClient, ASecondChallengeToEarlierTriesDoesNotEndTheLogin) {
+  const auto key = long_term_key("ali", "example.org", "sesame");
+  Request request;
+  request.credential = Credential{"ali", "sesame", true};
+  const auto outcome = ask_scripted(request, [&](const Message& asked, const auto& say) {
+    if (asked.has(Type::username)) {
+      EXPECT_TRUE(asked.integrity_ok(key));
+      Builder good = Builder::reply(Class::success, asked);
+      good.xor_address(Type::xor_mapped_address, kTrue).integrity(key);
+      return say(good);
+    }
+    if (asked.id.back() == 0) return;
+    for (uint8_t attempt : {0, 1, 1}) {
+      TransactionId id = asked.id;
+      id.back() = attempt;
+      Builder challenge(Class::error, id);
+      challenge.error(401, "Unauthenticated").text(Type::realm, "example.org");
+      challenge.text(Type::nonce, "n0nce").fingerprint();
+      say(challenge);
+    }
+  });
+  ASSERT_TRUE(outcome && outcome->ok()) << outcome->status.to_string();
+  EXPECT_EQ(outcome->mapped, kTrue);
+  EXPECT_EQ(outcome->tries, 3);
+}
+
+TEST(StunClient, AStrangersReasonIsShortAndPrintable) {
+  const auto outcome = ask_scripted({}, [](const Message& asked, const auto& say) {
+    net::Buffer value(4000, 'x');
+    value[2] = 5;
+    value[3] = 0;
+    value[4] = '\x1b';
+    value[5] = '\n';
+    Builder error = Builder::reply(Class::error, asked);
+    error.bytes(Type::error_code, value);
+    say(error);
+  });
+  ASSERT_TRUE(outcome);
+  EXPECT_EQ(outcome->code, 500);
+  EXPECT_NE(outcome->status.detail.find("500 ??xx"), std::string::npos);
+  EXPECT_LT(outcome->status.detail.size(), 200u);
 }
 
 }  // namespace

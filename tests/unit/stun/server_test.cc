@@ -178,5 +178,91 @@ TEST(StunServer, IsSilentToWhatIsNoRequest) {
   EXPECT_EQ(server.handle({}, {0}, kClient, junk).refusal, Refusal::not_stun);
 }
 
+// A refusal pays nobody: at most what server.h promises, whatever was listed.
+TEST(StunServer, RefusalsAmplifyNoMoreThanAnswers) {
+  for (const bool whole : {false, true}) {
+    ServerOptions options = whole ? four() : one();
+    options.limit.per_second = 0;
+    Server server(options);
+    for (const uint32_t cookie : {kMagicCookie, 1u}) {
+      for (size_t unknown = 0; unknown <= kMaxAttributes; ++unknown) {
+        Builder request(Class::request, {}, kBinding, cookie);
+        for (size_t i = 0; i < unknown; ++i) request.flag(static_cast<Type>(0x0700 + i));
+        if (unknown == 0) request.response_port(53).change_request(true, true);
+        if (unknown % 2 && unknown < kMaxAttributes) request.fingerprint();
+        const Answer answer = ask(server, request);
+        ASSERT_TRUE(answer.send);
+        EXPECT_NE(answer.refusal, Refusal::none);
+        EXPECT_EQ(answer.to, kClient);
+        EXPECT_TRUE(Message::parse(answer.data).ok());
+        EXPECT_LE(answer.data.size() + 28, std::max<size_t>(96, request.size() + 28)) << unknown;
+      }
+    }
+  }
+}
+
+TEST(StunServer, TheLongestDatagramIsReadAndTheAnswerFitsAnyPath) {
+  Server server(four());
+  Builder request(Class::request, {});
+  request.bytes(Type::filler, net::Buffer(64900)).fingerprint();
+  const Answer answer = ask(server, request);
+  ASSERT_TRUE(answer.send);
+  EXPECT_EQ(answer.refusal, Refusal::none);
+  EXPECT_LT(answer.data.size(), 200u);
+}
+
+// RFC 3489's RESPONSE-ADDRESS sent answers wherever a stranger wished.
+TEST(StunServer, ResponseAddressIsUnknown) {
+  Server server(four());
+  for (const uint32_t cookie : {kMagicCookie, 1u}) {
+    Builder request(Class::request, {}, kBinding, cookie);
+    request.address(Type::response_address, *net::Endpoint::parse("192.0.2.66:6666"));
+    const Answer answer = ask(server, request);
+    EXPECT_EQ(answer.refusal, Refusal::unknown_attribute);
+    EXPECT_EQ(answer.to, kClient);
+  }
+}
+
+// A spoofed source that is ourselves, or another server, starts no conversation.
+TEST(StunServer, NoAnswerIsAnswered) {
+  Server server(four());
+  Builder good(Class::request, {}), bad(Class::request, {});
+  good.change_request(true, true);
+  bad.flag(static_cast<Type>(0x0777));
+  for (Builder* request : {&good, &bad}) {
+    const Answer first = server.handle({}, {0}, four().endpoints[3], request->view());
+    ASSERT_TRUE(first.send);
+    EXPECT_EQ(first.to, four().endpoints[3]);
+    EXPECT_FALSE(server.handle({}, {3}, four().endpoints[0], first.data).send);
+  }
+}
+
+TEST(StunServer, AFloodFromOneSourceBlocksNearlyNobodyElse) {
+  Server server(four(), 7);
+  Builder request(Class::request, {});
+  int flooded = 0, honest = 0;
+  for (int i = 0; i < 100000; ++i) flooded += ask(server, request).send;
+  EXPECT_EQ(flooded, 200);  // the burst
+  for (uint32_t i = 0; i < 1000; ++i) {
+    const net::Endpoint from{net::IpAddress::v4(0x0a000000 + i * 251), 5000};
+    honest += server.handle({}, {0}, from, request.view()).send;
+  }
+  EXPECT_GE(honest, 997);  // one bucket of 4096 is empty: one source in 4096 shares it
+}
+
+// A subscriber with an IPv6 /64 has one share, not 2^64.
+TEST(StunServer, AnIpv6SubnetIsOneSource) {
+  Server server(four());
+  Builder request(Class::request, {});
+  int answered = 0;
+  for (int i = 1; i <= 1000; ++i) {
+    const auto from = *net::Endpoint::parse("[2001:db8::" + std::to_string(i) + "]:5000");
+    answered += server.handle({}, {0}, from, request.view()).send;
+  }
+  EXPECT_EQ(answered, 200);
+  EXPECT_TRUE(
+      server.handle({}, {0}, *net::Endpoint::parse("[2001:db8:0:1::1]:1"), request.view()).send);
+}
+
 }  // namespace
 }  // namespace culvert::stun

@@ -57,7 +57,7 @@ def parser():
     one.add_argument("--out", type=Path, metavar="FILE", help="default: FIRST_DIR/index.html")
 
     one = command("bench", help="measure: " + ", ".join(bench.BENCHES), epilog="; ".join(
-        f"{name}: {about}" for name, (_, about) in bench.BENCHES.items()))
+        f"{name}: {about}" for name, (*_, about) in bench.BENCHES.items()))
     one.add_argument("what", choices=sorted(bench.BENCHES))
     one.add_argument("--json", type=Path, metavar="FILE", help="figures as JSON, too")
 

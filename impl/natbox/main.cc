@@ -6,6 +6,7 @@
 #include "impl/natbox/box.h"
 #include "impl/natbox/plumbing.h"
 #include "impl/natbox/tun.h"
+#include "impl/program.h"
 #include "impl/wire/clock.h"
 #include "model/nat/presets.h"
 
@@ -84,4 +85,6 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace culvert::natbox
 
-int main(int argc, char** argv) { return culvert::natbox::run(argc, argv); }
+int main(int argc, char** argv) {
+  return culvert::run_program("culvert-natbox", [&] { return culvert::natbox::run(argc, argv); });
+}

@@ -2,6 +2,7 @@
 // Exit status: 0 stopped or finished well, 1 the service failed, 2 wrong options.
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <cstdio>
@@ -10,6 +11,7 @@
 #include "impl/linux/host.h"
 #include "impl/node/control.h"
 #include "impl/node/options.h"
+#include "impl/program.h"
 #include "model/services/service.h"
 
 namespace culvert::node {
@@ -98,5 +100,7 @@ int main(const std::vector<std::string>& arguments) {
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // whoever read our events may be gone
-  return culvert::node::main({argv + 1, argv + argc});
+  return culvert::run_program("culvert-node", [&] {
+    return culvert::node::main({argv + std::min(argc, 1), argv + argc});
+  });
 }

@@ -2,8 +2,8 @@
 
 #include <boost/json.hpp>
 #include <charconv>
-#include <fstream>
-#include <sstream>
+
+#include "impl/program.h"
 
 namespace culvert::node {
 namespace {
@@ -21,14 +21,10 @@ bool read_number(const std::string& text, Number& number) {
 
 // {"server.example": ["203.0.113.10"]}
 net::Status read_names(const std::string& path, Options& options) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return {Error::not_found, "--names: cannot read '" + path + "'"};
-  std::ostringstream text;
-  text << file.rdbuf();
-  if (text.str().size() > kMostNamesFile)
-    return {Error::invalid, "--names: '" + path + "' is too large"};
+  const auto text = read_file(path, kMostNamesFile);
+  if (!text) return {text.status().error, "--names: " + text.status().detail};
   boost::json::error_code error;
-  const auto json = boost::json::parse(text.str(), error);
+  const auto json = boost::json::parse(*text, error);
   if (error || !json.is_object())
     return {Error::invalid, "--names: '" + path + "' is not a JSON object"};
   for (const auto& [name, addresses] : json.get_object()) {

@@ -1,4 +1,5 @@
 #include <boost/endian/conversion.hpp>
+#include <cmath>
 #include <map>
 
 #include "model/net/datagram_mux.h"
@@ -184,6 +185,8 @@ class RateBlueprint : public Blueprint {
   net::Status check() override {
     if (options_.listen.is_none() == options_.to.host.empty())
       return {net::Error::invalid, "give either --listen or --to"};
+    if (!std::isfinite(options_.per_second))  // which no range excludes
+      return {net::Error::invalid, "--per-second must be a number"};
     return {};
   }
   net::Result<std::unique_ptr<Service>> build(net::Host& host) override {

@@ -1,4 +1,5 @@
 #include <array>
+#include <cmath>
 
 #include "model/net/datagram_mux.h"
 #include "model/services/command_line.h"
@@ -97,6 +98,8 @@ class StunServerBlueprint : public Blueprint {
   }
   net::Status check() override {
     const net::Endpoint &one = options_.bind, &two = options_.alternate;
+    if (!std::isfinite(options_.per_second))  // which no range excludes
+      return {net::Error::invalid, "--rate must be a number"};
     if (two.is_none()) return {};
     if (one.ip == two.ip || one.port == two.port || two.ip.is_any() || one.ip.is_any() ||
         one.port == 0 || two.port == 0)

@@ -36,6 +36,8 @@ TEST(Registry, WrongCommandLinesGetOneSentenceThatNamesWhatIsWrong) {
       {{"frob"}, "'frob'"},
       {{"stun-server"}, "--bind"},
       {{"stun-server", "--bind", "nowhere"}, "'nowhere'"},
+      {{"stun-server", "--bind", "10.0.0.1:1", "--rate", "nan"}, "--rate"},
+      {{"rate", "--to", "10.0.0.1:1", "--per-second", "nan"}, "--per-second"},
       {{"stun-server", "--bind", "10.0.0.1:1", "--frob", "1"}, "--frob"},
       {{"stun-server", "--bind", "10.0.0.1:1", "--alternate", "10.0.0.1:2"}, "--alternate"},
       {{"stun-server", "--bind", "10.0.0.1:1", "--alternate", "[::1]:2"}, "family"},

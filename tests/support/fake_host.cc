@@ -232,8 +232,14 @@ net::Result<std::unique_ptr<net::FlowTable>> FakeHost::open_flow_table(size_t) {
 net::Result<std::unique_ptr<net::Store>> FakeHost::open_store(const std::string&) {
   return {Error::unsupported};
 }
-std::unique_ptr<net::Lookup> FakeHost::resolve(const std::string&, Resolved done) {
-  post([done = std::move(done)] { done(net::Status(Error::unsupported)); });
+// Literal addresses only.
+std::unique_ptr<net::Lookup> FakeHost::resolve(const std::string& name, Resolved done) {
+  post([name, done = std::move(done)] {
+    if (const auto address = net::IpAddress::parse(name))
+      done(std::vector<net::IpAddress>{*address});
+    else
+      done(net::Status(Error::not_found, "the fake network has no names"));
+  });
   return nullptr;
 }
 

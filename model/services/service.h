@@ -26,14 +26,29 @@ class Service {
   // says which there are. What a command brings about is told by events.
   virtual net::Status command(std::string_view line);
 
+  // For services that print or read, as mosquitto_sub and mosquitto_pub do: what they print goes to
+  // `output` (stdout of culvert-node; events then go to stderr or a file, see --events), and what
+  // they are fed (stdin) comes to input(), in pieces; an empty piece is its end.
+  void on_output(std::function<void(net::Bytes)> output) { output_ = std::move(output); }
+  virtual bool wants_input() const { return false; }
+  virtual void input(net::Bytes) {}
+  virtual bool prints() const { return false; }
+  // Asks for a graceful end (SIGTERM): sessions say good-bye. `done` runs once; the caller does not
+  // wait longer than it likes.
+  virtual void stop(std::function<void()> done) { done(); }
+
   // For services with an end (a client that has its result): runs once, when it is reached. It may
   // not destroy the service. Those without an end never call it.
   void on_finished(std::function<void(net::Status)> callback) { finished_ = std::move(callback); }
 
  protected:
   void finished(net::Status status);
+  void print(net::Bytes text) {
+    if (output_) output_(text);
+  }
 
  private:
+  std::function<void(net::Bytes)> output_;
   std::function<void(net::Status)> finished_;
 };
 

@@ -21,4 +21,22 @@ struct PipeOptions {
 std::pair<std::unique_ptr<Stream>, std::unique_ptr<Stream>> make_pipe(Host& host,
                                                                       PipeOptions options = {});
 
+// A hand on what lies between the ends, for fake networks and tests. It keeps nothing alive: once
+// both ends are gone its calls do nothing.
+class PipeLine {
+ public:
+  virtual ~PipeLine() = default;
+  // Nothing arrives any more, until it is let go: then all that is due arrives at once, in order.
+  virtual void hold(bool held) = 0;
+  // Both ends fail with `error` now; what had not arrived is lost.
+  virtual void cut(Error error) = 0;
+  virtual bool alive() const = 0;  // an end is left
+};
+
+struct Pipe {
+  std::unique_ptr<Stream> first, second;
+  std::shared_ptr<PipeLine> line;
+};
+Pipe make_pipe_with_line(Host& host, PipeOptions options = {});
+
 }  // namespace culvert::net

@@ -15,8 +15,7 @@ using MessagePtr = boost::intrusive_ptr<const Message>;
 
 class Message {
  public:
-  // Copies topic, payload and properties out of a PUBLISH. `arrived`: when; `epoch_s` unused.
-  // The expiry is counted from `arrived`.
+  // Copies topic, payload and properties out of a PUBLISH. The expiry is counted from `arrived`.
   static MessagePtr make(const Publish& publish, net::Time arrived);
   static MessagePtr make(const Will& will, net::Time arrived);
 
@@ -29,9 +28,19 @@ class Message {
   bool expired(net::Time now) const { return expires_ <= now; }
   size_t bytes() const { return bytes_; }  // of memory, for quotas
 
+  // Under which number the broker's store knows it (0: it does not), and how many records there
+  // refer to it. The broker's business (store_writer.h).
+  struct Stored {
+    uint64_t number = 0;
+    uint32_t references = 0;
+  };
+  Stored& stored() const { return stored_; }
+
  private:
   friend void intrusive_ptr_add_ref(const Message*);
   friend void intrusive_ptr_release(const Message*);
+  template <class Source>
+  static MessagePtr make_from(const Source& source, net::Time arrived);
   Message() = default;
   ~Message() = default;
   mutable uint32_t references_ = 0;
@@ -39,6 +48,7 @@ class Message {
   std::string_view topic_;
   Bytes payload_;
   net::Time expires_ = net::Time::max();
+  mutable Stored stored_;
   struct Extra;  // properties, only where there are any
   const Extra* extra_ = nullptr;
   uint8_t qos_ = 0;

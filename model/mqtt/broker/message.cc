@@ -84,13 +84,10 @@ const MessageProperties& Message::properties() const {
   return extra_ ? extra_->properties : none;
 }
 
-void intrusive_ptr_add_ref(const Message* message) { ++message->references_; }
-
-void intrusive_ptr_release(const Message* message) {
-  if (--message->references_ > 0) return;
-  if (message->extra_) message->extra_->~Extra();
-  message->~Message();
-  ::operator delete(const_cast<Message*>(message));
+void Message::destroy() const {
+  if (extra_) extra_->~Extra();
+  this->~Message();
+  ::operator delete(const_cast<Message*>(this));
 }
 
 }  // namespace culvert::mqtt

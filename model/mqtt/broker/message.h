@@ -37,8 +37,11 @@ class Message {
   Stored& stored() const { return stored_; }
 
  private:
-  friend void intrusive_ptr_add_ref(const Message*);
-  friend void intrusive_ptr_release(const Message*);
+  friend void intrusive_ptr_add_ref(const Message* message) { ++message->references_; }
+  friend void intrusive_ptr_release(const Message* message) {
+    if (--message->references_ == 0) message->destroy();
+  }
+  void destroy() const;
   template <class Source>
   static MessagePtr make_from(const Source& source, net::Time arrived);
   Message() = default;

@@ -18,6 +18,7 @@ struct Subscription {
   SessionIndex session = 0;
   uint32_t subscription_id = 0;  // 0: none
   SubscriptionOptions options;
+  uint32_t share = 0;  // the broker's number of the $share filter it came by; 0: not shared
 };
 
 // One $share/GROUP/FILTER. Who is next is the broker's decision; `turn` is its to use.
@@ -28,7 +29,8 @@ struct SharedGroup {
 
 class SubscriptionTree {
  public:
-  SubscriptionTree();
+  // `hash_seed`: secret, so that nobody can choose filters that slow the tree down.
+  explicit SubscriptionTree(uint64_t hash_seed = 0);
   ~SubscriptionTree();
 
   // Adds or replaces; true: this session had the filter already (retain handling 1 wants to know).
@@ -38,7 +40,8 @@ class SubscriptionTree {
 
   // Visits every subscription that matches, a session once per matching filter (overlaps are the
   // broker's to merge), ordinary ones first, in an order that does not depend on addresses.
-  // Templates-free and without allocation per call: `visit` is a plain function and a context.
+  // Templates-free and without allocation per call: `visit` is a plain function and a context. It
+  // may not change the tree.
   using Visit = void (*)(void* context, const Subscription& subscription);
   using VisitShared = void (*)(void* context, SharedGroup& group);
   void match(std::string_view topic, void* context, Visit visit, VisitShared visit_shared);

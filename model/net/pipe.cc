@@ -26,6 +26,10 @@ class Core : public std::enable_shared_from_this<Core> {
   void cut(Error error);
 
   const Endpoint& endpoint(int i) const { return i == 0 ? options_.first : options_.second; }
+  const Endpoint& remote(int i) const {
+    const bool seen = i == 1 && !options_.first_seen_as.is_none();
+    return seen ? options_.first_seen_as : endpoint(1 - i);
+  }
   Duration delay() const { return options_.delay; }
   bool is_open(int i) const { return sides_[i].open; }
   bool alive() const { return sides_[0].open || sides_[1].open; }
@@ -278,7 +282,7 @@ class PipeEnd : public Stream {
   ~PipeEnd() override { core_->leave(index_); }
 
   Endpoint local() const override { return core_->endpoint(index_); }
-  Endpoint remote() const override { return core_->endpoint(1 - index_); }
+  Endpoint remote() const override { return core_->remote(index_); }
   IoResult read(MutableBytes buffer) override { return core_->read(index_, buffer); }
   IoResult write(Bytes data) override { return core_->write(index_, data); }
   void shutdown_write() override { core_->finish(index_); }

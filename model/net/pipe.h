@@ -13,6 +13,7 @@ struct PipeOptions {
   size_t capacity = 65536;  // bytes under way in each direction; a full pipe would_block
   Duration delay{0};        // one way
   Endpoint first, second;   // what local() and remote() say
+  Endpoint first_seen_as;   // second's remote(), if a NAT is between; none: `first`
 };
 
 // Both ends belong to `host`'s loop and obey the rules of Stream (model/net/stream.h):

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <deque>
 
+#include "tests/support/fake_stream.h"
+
 namespace culvert::testing {
 
 using net::Error;
@@ -199,7 +201,7 @@ void FakeHost::secure_random(net::MutableBytes out) {
 void FakeHost::post(std::function<void()> task) { world_.schedule(world_.now_, std::move(task)); }
 void FakeHost::offload(std::function<void()> work, std::function<void()> done) {
   work();
-  post(std::move(done));
+  world_.schedule(world_.now_ + world_.offload_delay, std::move(done));
 }
 
 net::Result<std::unique_ptr<net::DatagramSocket>> FakeHost::open_datagram(
@@ -213,11 +215,36 @@ net::Result<std::unique_ptr<net::DatagramSocket>> FakeHost::open_datagram(
   return std::unique_ptr<net::DatagramSocket>(std::make_unique<FakeSocket>(*this, local));
 }
 
-net::Result<std::unique_ptr<net::Listener>> FakeHost::listen(const net::ListenOptions&) {
-  return {Error::unsupported};
+FakeListener* FakeHost::listener_at(const net::Endpoint& to) const {
+  for (FakeListener* listener : listeners_) {
+    if (listener->matches(to)) return listener;
+  }
+  return nullptr;
 }
-net::Result<std::unique_ptr<net::Dial>> FakeHost::dial(const net::DialOptions&, net::DialDone) {
-  return {Error::unsupported};
+net::IpAddress FakeHost::first_address() const {
+  const auto& own = world_.nodes_[node_].addresses;
+  return net::IpAddress::v4(own.empty() ? 0x7f000001 : own.front());
+}
+
+net::Result<std::unique_ptr<net::Listener>> FakeHost::listen(const net::ListenOptions& options) {
+  net::Endpoint local = options.local;
+  if (local.ip.is_none()) local.ip = net::IpAddress::any_v4();
+  if (!local.ip.is_v4()) return {Error::unsupported, "the fake network is IPv4 only"};
+  if (local.port == 0) local.port = next_port_++;
+  for (const FakeListener* listener : listeners_) {
+    if (listener->local().port == local.port &&
+        (listener->local().ip == local.ip || local.ip.is_any() || listener->local().ip.is_any())) {
+      return {Error::in_use, local.to_string()};
+    }
+  }
+  return std::unique_ptr<net::Listener>(
+      std::make_unique<FakeListener>(*this, local, options.backlog));
+}
+net::Result<std::unique_ptr<net::Dial>> FakeHost::dial(const net::DialOptions& options,
+                                                       net::DialDone done) {
+  if (options.remote.port == 0 || !options.remote.ip.is_v4())
+    return {Error::invalid, "a dial on the fake network needs an IPv4 address and a port"};
+  return std::unique_ptr<net::Dial>(std::make_unique<FakeDial>(*this, options, std::move(done)));
 }
 net::Result<std::unique_ptr<net::TunDevice>> FakeHost::open_tun(const net::TunOptions&) {
   return {Error::unsupported};
@@ -232,15 +259,31 @@ net::Result<std::unique_ptr<net::FlowTable>> FakeHost::open_flow_table(size_t) {
 net::Result<std::unique_ptr<net::Store>> FakeHost::open_store(const std::string&) {
   return {Error::unsupported};
 }
-// Literal addresses only.
+namespace {
+struct FakeLookup : net::Lookup {
+  explicit FakeLookup(net::Host::Resolved d)
+      : done(std::make_shared<net::Host::Resolved>(std::move(d))) {}
+  ~FakeLookup() override { *done = {}; }
+  std::shared_ptr<net::Host::Resolved> done;
+};
+}  // namespace
+
+// Literal addresses, and what FakeNet::name was told.
 std::unique_ptr<net::Lookup> FakeHost::resolve(const std::string& name, Resolved done) {
-  post([name, done = std::move(done)] {
+  auto lookup = std::make_unique<FakeLookup>(std::move(done));
+  post([name, &world = world_, done = lookup->done] {
+    const auto callback = std::move(*done);
+    *done = {};
+    if (!callback) return;
+    const auto known = world.names_.find(name);
     if (const auto address = net::IpAddress::parse(name))
-      done(std::vector<net::IpAddress>{*address});
+      callback(std::vector<net::IpAddress>{*address});
+    else if (known != world.names_.end())
+      callback(known->second);
     else
-      done(net::Status(Error::not_found, "the fake network has no names"));
+      callback(net::Status(Error::not_found, "the fake network has no name '" + name + "'"));
   });
-  return nullptr;
+  return lookup;
 }
 
 std::vector<net::InterfaceAddress> FakeHost::interfaces() const {

@@ -1,4 +1,4 @@
-// The Host of the fake network: datagrams, timers, post; what punching does not need is
+// The Host of the fake network: datagrams, streams, timers, post; TUN, hooks and flow tables are
 // unsupported. Private to tests/support.
 #pragma once
 
@@ -11,6 +11,7 @@
 namespace culvert::testing {
 
 class FakeSocket;
+class FakeListener;
 
 class FakeHost : public net::Host {
  public:
@@ -43,6 +44,10 @@ class FakeHost : public net::Host {
 
  private:
   friend class FakeSocket;
+  friend class FakeListener;
+  friend class FakeDial;
+  FakeListener* listener_at(const net::Endpoint& to) const;
+  net::IpAddress first_address() const;
   FakeNet& world_;
   FakeNet::Node node_;
   std::string name_;
@@ -50,7 +55,8 @@ class FakeHost : public net::Host {
   net::Random random_, secure_;
   net::EventLog log_;
   std::vector<FakeSocket*> sockets_;
-  uint16_t next_port_ = 40000;
+  std::vector<FakeListener*> listeners_;
+  uint16_t next_port_ = 40000, next_dial_port_ = 0;
 };
 
 // IPv4 packets, as far as the fake network needs them.

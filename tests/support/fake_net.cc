@@ -35,7 +35,10 @@ class FakeNet::Watch : public nat::Observer {
 };
 
 FakeNet::FakeNet(uint64_t seed) : seed_(seed), random_(net::derive_seed(seed, "links")) {}
-FakeNet::~FakeNet() = default;
+FakeNet::~FakeNet() {
+  // Tasks that never ran may hold streams, which need their Hosts to close.
+  { const auto never_ran = std::exchange(events_, {}); }
+}
 
 FakeNet::Node FakeNet::router(const std::string& name) {
   nodes_.emplace_back();
@@ -111,7 +114,8 @@ bool FakeNet::run_until(const std::function<bool()>& done, net::Duration limit) 
       now_ = end;
       return done();
     }
-    Event event = events_.top();
+    // The queue's order does not look at the task: it may be moved away.
+    Event event = std::move(const_cast<Event&>(events_.top()));
     events_.pop();
     now_ = event.when;
     event.task();
@@ -137,6 +141,7 @@ void FakeNet::inject(Node at, const net::Endpoint& from, const net::Endpoint& to
 
 void FakeNet::transmit(Node from, Link index, net::Buffer packet) {
   const Cable& link = links_[index];
+  if (link.down) return;
   if (link.loss > 0 && random_.unit() < link.loss) return;
   const Node to = link.child == from ? link.parent : link.child;
   schedule(now_ + link.delay, [this, to, index, packet = std::move(packet)]() mutable {
@@ -192,6 +197,65 @@ void FakeNet::arrive(Node node, Link link, net::Buffer packet) {
   }
   decrement_ttl(packet);
   forward(node, std::move(packet));
+}
+
+void FakeNet::name(const std::string& name, const std::vector<std::string>& addresses) {
+  for (const std::string& text : addresses) names_[name].push_back(net::IpAddress::v4(ip(text)));
+}
+
+std::shared_ptr<const FakeNet::Path> FakeNet::path(Node from, uint32_t address) const {
+  auto out = std::make_shared<Path>();
+  out->to = from;
+  out->delay = net::Duration::zero();
+  if (address >> 24 == 127) return out;
+  const auto holds = [address](const std::vector<uint32_t>& all) {
+    return std::find(all.begin(), all.end(), address) != all.end();
+  };
+  for (size_t hop = 0; hop <= nodes_.size(); ++hop) {
+    const Station& here = nodes_[out->to];
+    if (holds(here.addresses) || holds(here.public_addresses)) return out;
+    long next = here.up;
+    for (const Route& route : here.routes) {
+      if (route.address == address) next = static_cast<long>(route.link);
+    }
+    if (next < 0) return nullptr;
+    if (here.nat && next == here.up) out->seen_as = here.public_addresses.front();
+    const Cable& link = links_[static_cast<size_t>(next)];
+    out->links.push_back(static_cast<Link>(next));
+    out->delay += link.delay;
+    out->to = link.child == out->to ? link.parent : link.child;
+  }
+  return nullptr;
+}
+
+bool FakeNet::is_down(const Path& path) const {
+  return std::any_of(path.links.begin(), path.links.end(),
+                     [this](Link link) { return links_[link].down; });
+}
+
+void FakeNet::add_stream(const Path& path, std::shared_ptr<net::PipeLine> line) {
+  if (streams_.size() >= prune_streams_at_) {
+    streams_.erase(std::remove_if(streams_.begin(), streams_.end(),
+                                  [](const LiveStream& s) { return !s.line->alive(); }),
+                   streams_.end());
+    prune_streams_at_ = std::max<size_t>(1024, streams_.size() * 2);
+  }
+  streams_.push_back({path.links, std::move(line)});
+}
+
+void FakeNet::set_down(Link link, bool down) {
+  links_[link].down = down;
+  for (const LiveStream& stream : streams_) {
+    stream.line->hold(std::any_of(stream.links.begin(), stream.links.end(),
+                                  [this](Link l) { return links_[l].down; }));
+  }
+}
+
+void FakeNet::reset_streams(Link link) {
+  for (const LiveStream& stream : streams_) {
+    if (std::find(stream.links.begin(), stream.links.end(), link) != stream.links.end())
+      stream.line->cut(net::Error::reset);
+  }
 }
 
 void FakeNet::flush_nat(Node node) {

@@ -1,6 +1,7 @@
 // A small network in memory, in virtual time: hosts, routers, NATs (model/nat) and links with delay
 // and loss, so that whole punches run in microseconds. Real IPv4 packets travel; only ns-3 or Linux
-// have real stacks (tests/contract). Stands on model/net and model/nat.
+// have real stacks (tests/contract). TCP is a pipe with the delay of its path: nothing of it is
+// lost. Stands on model/net and model/nat.
 //
 //   FakeNet net(seed);
 //   auto core = net.router("core");
@@ -13,12 +14,14 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <queue>
 #include <string>
 #include <vector>
 
 #include "model/nat/nat.h"
 #include "model/net/host.h"
+#include "model/net/pipe.h"
 
 namespace culvert::testing {
 
@@ -47,12 +50,23 @@ class FakeNet {
   void set_loss(Link link, double loss) { links_[link].loss = loss; }
   void set_delay(Link link, net::Duration delay) { links_[link].delay = delay; }
 
+  // Nothing passes this link, streams wait; until mend().
+  void cut(Link link) { set_down(link, true); }
+  void mend(Link link) { set_down(link, false); }
+  // The streams that cross this link fail with reset at both ends, now. The link stays.
+  void reset_streams(Link link);
+
   // Hosts below this NAT cannot reach each other's private addresses (a guest WLAN).
   void isolate(Node nat) { nodes_[nat].isolated = true; }
 
   net::Host& at(Node node);
   nat::Nat& nat_at(Node node) { return *nodes_[node].nat; }
   void secret(const std::string& name, const std::string& content) { secrets_[name] = content; }
+
+  // What Host::resolve knows besides literal addresses.
+  void name(const std::string& name, const std::vector<std::string>& addresses);
+  net::Duration offload_delay{0};  // until `done` of Host::offload
+  size_t stream_capacity = 65536;  // bytes under way in each direction of a stream
 
   net::Time now() const { return now_; }
   // Runs until `done` holds or `limit` has passed; says whether it held.
@@ -85,7 +99,19 @@ class FakeNet {
  private:
   friend class FakeHost;
   friend class FakeSocket;
+  friend class FakeListener;
+  friend class FakeDial;
   class Watch;
+  struct Path {
+    Node to;
+    net::Duration delay;  // one way
+    std::vector<Link> links;
+    std::optional<uint32_t> seen_as;  // the address of the last NAT passed outwards
+  };
+  struct LiveStream {
+    std::vector<Link> links;
+    std::shared_ptr<net::PipeLine> line;
+  };
   struct Route {
     uint32_t address = 0;
     Link link = 0;
@@ -107,6 +133,7 @@ class FakeNet {
     uint32_t child_address, parent_address;
     net::Duration delay;
     double loss;
+    bool down = false;
   };
   struct Event {
     net::Time when;
@@ -123,6 +150,10 @@ class FakeNet {
   void forward(Node node, net::Buffer packet);
   void time_exceeded(Node node, const net::Buffer& packet, uint32_t from);
   void flush_nat(Node node);
+  void set_down(Link link, bool down);
+  std::shared_ptr<const Path> path(Node from, uint32_t address) const;  // null: no route
+  bool is_down(const Path& path) const;
+  void add_stream(const Path& path, std::shared_ptr<net::PipeLine> line);
 
   net::Time now_{0};
   uint64_t seed_, orders_ = 0;
@@ -131,8 +162,22 @@ class FakeNet {
   std::vector<Station> nodes_;
   std::vector<Cable> links_;
   std::map<std::string, std::string> secrets_;
+  std::map<std::string, std::vector<net::IpAddress>> names_;
+  std::vector<LiveStream> streams_;
+  size_t prune_streams_at_ = 1024;
   std::vector<std::string> log_;
   std::vector<NatEvent> nat_events_;
+};
+
+// A network of one host, for what needs a Host and nobody else: virtual time, timers, secrets, a
+// log.
+//   LoneHost lone;  lone.secret("key", pem);  Thing thing(lone.host);  lone.run_for(1s);
+class LoneHost : public FakeNet {
+ public:
+  explicit LoneHost(uint64_t seed = 1, const std::string& name = "host")
+      : FakeNet(seed), node(FakeNet::host(name)), host(at(node)) {}
+  const Node node;
+  net::Host& host;
 };
 
 }  // namespace culvert::testing

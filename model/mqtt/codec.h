@@ -35,8 +35,10 @@ std::variant<Frame, Fault> next_frame(Bytes input, uint32_t limit, Side sender);
 std::variant<Packet, Fault> decode(Bytes packet, Version version, Side sender);
 
 // The fast path for the one packet that matters: the same as decode for a PUBLISH, into `out`,
-// whose vectors keep their memory. Null: well. Else the fault.
-const Fault* decode_publish(Bytes packet, Version version, Publish& out, Fault& fault);
+// whose vectors keep their memory. Null: well. Else the fault. A broker says Side::client: those
+// may not send subscription identifiers.
+const Fault* decode_publish(Bytes packet, Version version, Publish& out, Fault& fault,
+                            Side sender = Side::server);
 
 // Appends the packet. Properties are left out in 3.1.1; so are reasons where 3.1.1 has none. Texts
 // longer than 65,535 bytes and packets above 268,435,455 are the caller's error: too_big, and `out`

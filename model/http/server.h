@@ -46,8 +46,9 @@ class Server {
   void drain(std::function<void()> done);
   size_t connections() const;
 
+  struct Impl;  // session.h's
+
  private:
-  struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 

@@ -37,7 +37,8 @@ TEST(Gateway, PathsBecomeTopicsOrAreRefused) {
   for (const Row& row : table) {
     const auto topic = topic_of(options, row.target);
     EXPECT_EQ(topic.error(), row.error) << row.target << ": " << topic.status().detail;
-    if (row.topic && topic) EXPECT_EQ(*topic, row.topic);
+    if (!row.topic || !topic) continue;
+    EXPECT_EQ(*topic, row.topic);
   }
 }
 

@@ -37,7 +37,8 @@ TEST(Route, HolesTakeWhatTheirKindTakes) {
     Parameters parameters;
     EXPECT_EQ(route->matches(row.topic, parameters), row.matches)
         << row.pattern << " and " << row.topic;
-    if (!row.matches) EXPECT_EQ(parameters.size(), 0u) << "what did not match leaves nothing";
+    if (row.matches) continue;
+    EXPECT_EQ(parameters.size(), 0u) << "what did not match leaves nothing";
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <map>
 
 #include "model/mqtt/topic.h"
@@ -14,7 +15,6 @@ namespace {
 using namespace std::chrono_literals;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-using ::testing::UnorderedElementsAreArray;
 
 constexpr size_t kPlenty = 1'000'000'000;
 
@@ -40,7 +40,7 @@ TEST(Retained, AreFoundAsMatchesSays) {
   RetainedMessages retained(kPlenty, kPlenty);
   std::map<std::string, std::string> model;  // topic, payload
   size_t hits = 0;
-  for (int round = 0; round < 20'000; ++round) {
+  for (int round = 0; round < 5'000; ++round) {
     const std::string topic = testing::random_topic(random);
     switch (random.below(4)) {
       case 0:
@@ -58,7 +58,9 @@ TEST(Retained, AreFoundAsMatchesSays) {
         std::vector<std::string> expected;
         for (const auto& [name, payload] : model)
           if (matches(filter, name)) expected.push_back(name);
-        ASSERT_THAT(found(retained, filter), UnorderedElementsAreArray(expected)) << filter;
+        std::vector<std::string> seen = found(retained, filter);
+        std::sort(seen.begin(), seen.end());  // as the map is
+        ASSERT_EQ(seen, expected) << filter;
         hits += expected.size();
       }
     }
@@ -70,7 +72,7 @@ TEST(Retained, AreFoundAsMatchesSays) {
       ASSERT_EQ(net::as_text(one->payload()), same->second);
     }
   }
-  EXPECT_GT(hits, 10'000u);  // the comparison has compared something
+  EXPECT_GT(hits, 5'000u);  // the comparison has compared something
 }
 
 TEST(Retained, ComeLevelByLevel) {

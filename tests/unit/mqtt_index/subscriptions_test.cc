@@ -5,8 +5,6 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
-#include <tuple>
 
 #include "model/mqtt/topic.h"
 #include "tests/unit/mqtt_index/random_topics.h"
@@ -54,10 +52,10 @@ TEST(Subscriptions, MatchAsMatchesSays) {
     std::map<std::pair<std::string, SessionIndex>, uint32_t> model;
     std::map<std::string, std::vector<SessionIndex>> groups;  // by "group filter"
     size_t hits = 0, group_hits = 0, most = 0;
-    for (uint32_t round = 1; round < 20'000; ++round) {
+    for (uint32_t round = 1; round < 6'000; ++round) {
       std::string filter = testing::random_filter(random);
       const auto session = static_cast<SessionIndex>(random.below(12));
-      const bool grows = random.below(8000) > round % 8000;  // up and down again
+      const bool grows = random.below(2000) > round % 2000;  // up and down again
       if (random.below(3) == 0) {
         const std::string group = random.below(2) ? "g" : "h";
         auto& members = groups[group + " " + filter];
@@ -99,8 +97,8 @@ TEST(Subscriptions, MatchAsMatchesSays) {
       group_hits += found.groups.size();
       most = std::max(most, tree.size());
     }
-    EXPECT_GT(hits, 20'000u);
-    EXPECT_GT(group_hits, 5'000u);
+    EXPECT_GT(hits, 4'000u);
+    EXPECT_GT(group_hits, 1'000u);
     EXPECT_GT(most, 200u);
   }
 }

@@ -21,6 +21,7 @@
 #include "impl/linux/icmp_listener.h"
 #include "impl/linux/listener.h"
 #include "impl/linux/packet_tap.h"
+#include "impl/linux/store.h"
 #include "impl/linux/tun.h"
 #include "impl/linux/workers.h"
 #include "model/packet/selector.h"
@@ -180,7 +181,7 @@ Result<std::unique_ptr<net::FlowTable>> LinuxHost::open_flow_table(size_t limit)
 }
 
 Result<std::unique_ptr<net::Store>> LinuxHost::open_store(const std::string& name) {
-  return {Error::unsupported, "there is no store yet to open " + name + " in"};
+  return StoreImpl::open(*this, options_.data_folder, name, options_.sync_stores);
 }
 
 std::unique_ptr<net::Lookup> LinuxHost::resolve(const std::string& name, Resolved done) {

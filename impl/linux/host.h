@@ -32,8 +32,10 @@ struct HostOptions {
   // What now() calls zero, as CLOCK_MONOTONIC; negative: the moment of construction. Programs of
   // one experiment are given one epoch, so that their logs can be read side by side.
   net::Time epoch{-1};
-  net::EventLog::Sink log;                                   // see log_to(); empty: no log
-  std::string secrets_folder;                                // empty: there are no secrets
+  net::EventLog::Sink log;     // see log_to(); empty: no log
+  std::string secrets_folder;  // empty: there are no secrets
+  std::string data_folder;     // of stores; empty: there are none
+  bool sync_stores = false;    // stores survive a loss of power too, not only kill -9
   std::map<std::string, std::vector<net::IpAddress>> names;  // known before any resolver is asked
   bool system_resolver = true;  // getaddrinfo for other names; it uses the process's own namespace
   int netns = -1;  // a descriptor of a network namespace, kept by the caller; -1: the process's

@@ -56,6 +56,7 @@ struct Ns3Host::Parts {
       : options(std::move(given)),
         node(ns3_node),
         loop(ns3_node->GetId()),
+        disk(options.commit_delay),
         random(net::derive_seed(options.seed, options.name)),
         log(
             options.name, [this] { return loop.now(); }, options.sink),
@@ -82,6 +83,7 @@ struct Ns3Host::Parts {
   Ns3HostOptions options;
   ns3::Ptr<ns3::Node> node;
   Loop loop;
+  net::MemoryDisk disk;
   net::Random random;
   uint64_t secure_draws = 0;
   net::EventLog log;
@@ -209,9 +211,11 @@ net::Result<std::unique_ptr<net::FlowTable>> Ns3Host::open_flow_table(size_t lim
       std::make_unique<Ns3FlowTable>(parts_->output, parts_->loop, limit, seed));
 }
 
-net::Result<std::unique_ptr<net::Store>> Ns3Host::open_store(const std::string&) {
-  return {net::Error::unsupported, "stores come with the broker"};
+net::Result<std::unique_ptr<net::Store>> Ns3Host::open_store(const std::string& name) {
+  return parts_->disk.open(*this, name);
 }
+
+net::MemoryDisk& Ns3Host::disk() { return parts_->disk; }
 
 std::unique_ptr<net::Lookup> Ns3Host::resolve(const std::string& name, Resolved done) {
   net::Result<std::vector<net::IpAddress>> answer(net::Error::not_found,

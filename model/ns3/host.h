@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "model/net/host.h"
+#include "model/net/memory_store.h"
 #include "ns3/node.h"
 #include "ns3/ptr.h"
 
@@ -29,6 +30,8 @@ struct Ns3HostOptions {
   std::map<std::string, std::vector<net::IpAddress>> names;  // what resolve() knows
   net::Duration offload_delay = net::Duration(1000000);      // ours: 1 ms, a disk commit or a hash
   uint32_t tcp_buffer = 128 * 1024;               // bytes in each direction, of every stream
+  // Of a store: what a write to a drive takes that flushes its cache at each; ours: 1 ms.
+  net::Duration commit_delay = net::Duration(1000000);
   net::Duration lookup_delay = net::Duration(0);  // of a name
 };
 
@@ -62,6 +65,8 @@ class Ns3Host final : public net::Host {
   net::Result<net::Buffer> secret(const std::string& name) override;
 
   ns3::Ptr<ns3::Node> node() const;
+  // Stays when a service is killed; see memory_store.h for what tests can do to it.
+  net::MemoryDisk& disk();
 
  private:
   struct Parts;  // keeps ns-3's many headers out of this one

@@ -256,8 +256,8 @@ net::Result<std::unique_ptr<net::PacketHook>> FakeHost::add_hook(const net::Sele
 net::Result<std::unique_ptr<net::FlowTable>> FakeHost::open_flow_table(size_t) {
   return {Error::unsupported};
 }
-net::Result<std::unique_ptr<net::Store>> FakeHost::open_store(const std::string&) {
-  return {Error::unsupported};
+net::Result<std::unique_ptr<net::Store>> FakeHost::open_store(const std::string& name) {
+  return disk_.open(*this, name);
 }
 namespace {
 struct FakeLookup : net::Lookup {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "model/net/memory_store.h"
 #include "tests/support/fake_net.h"
 
 namespace culvert::testing {
@@ -39,6 +40,7 @@ class FakeHost : public net::Host {
   std::vector<net::InterfaceAddress> interfaces() const override;
   net::Result<net::Buffer> secret(const std::string& name) override;
 
+  net::MemoryDisk& disk() { return disk_; }
   // The network's side: a packet for this host.
   void deliver(const net::Buffer& packet);
 
@@ -54,6 +56,7 @@ class FakeHost : public net::Host {
   net::TimerQueue timers_;
   net::Random random_, secure_;
   net::EventLog log_;
+  net::MemoryDisk disk_{net::Duration(100'000)};  // ours: 0.1 ms, as on Linux without fsync
   std::vector<FakeSocket*> sockets_;
   std::vector<FakeListener*> listeners_;
   uint16_t next_port_ = 40000, next_dial_port_ = 0;

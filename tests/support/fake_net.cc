@@ -101,6 +101,7 @@ void FakeNet::add_address(Node host, const std::string& address) {
   add_route(links_[up].parent, ip(address), up);
 }
 
+net::MemoryDisk& FakeNet::disk(Node node) { return nodes_[node].host->disk(); }
 net::Host& FakeNet::at(Node node) { return *nodes_[node].host; }
 
 void FakeNet::schedule(net::Time when, std::function<void()> task) {

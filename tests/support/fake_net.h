@@ -21,6 +21,7 @@
 
 #include "model/nat/nat.h"
 #include "model/net/host.h"
+#include "model/net/memory_store.h"
 #include "model/net/pipe.h"
 
 namespace culvert::testing {
@@ -60,6 +61,7 @@ class FakeNet {
   void isolate(Node nat) { nodes_[nat].isolated = true; }
 
   net::Host& at(Node node);
+  net::MemoryDisk& disk(Node node);  // of a host: what its stores are on, and hooks for tests
   nat::Nat& nat_at(Node node) { return *nodes_[node].nat; }
   void secret(const std::string& name, const std::string& content) { secrets_[name] = content; }
 

@@ -263,9 +263,5 @@ TEST_F(HostCase, the_log_has_time_node_service_event_and_fields) {
   EXPECT_EQ(world->log_lines(Machine::b).size(), 1u);
 }
 
-TEST_F(HostCase, there_is_no_store_yet) {
-  EXPECT_EQ(world->a().open_store("any").error(), Error::unsupported);
-}
-
 }  // namespace
 }  // namespace culvert::contract

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <stdexcept>
 
 #include "impl/linux/host.h"
@@ -69,6 +70,7 @@ class LinuxWorld : public World {
       host.epoch = epoch;
       host.log = [this, i](std::string_view line) { lines_[i].emplace_back(line); };
       if (i == 0) host.secrets_folder = secrets_;
+      host.data_folder = secrets_ + "/data-" + names[i];
       host.names["b.test"] = {*net::IpAddress::parse("10.2.0.2"),
                               *net::IpAddress::parse("fd02::2")};
       host.system_resolver = false;
@@ -77,8 +79,8 @@ class LinuxWorld : public World {
     }
   }
   ~LinuxWorld() override {
-    unlink((secrets_ + "/" + kSecretName).c_str());
-    rmdir(secrets_.c_str());
+    std::error_code ignored;
+    std::filesystem::remove_all(secrets_, ignored);
   }
 
   net::Host& host(Machine machine) override { return *hosts_[index(machine)]; }

@@ -1,0 +1,55 @@
+// The database file under a store: SQLite, one connection, one table of keys and values. Safe from
+// two threads. Stands on libsqlite3.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "model/net/store.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace culvert::linux_host {
+
+class StoreFile {
+ public:
+  static net::Result<std::unique_ptr<StoreFile>> open(const std::string& path, bool sync);
+  ~StoreFile();
+
+  // All or nothing, in one transaction.
+  net::Status write(const std::vector<const net::StoreBatch*>& batches);
+  // Moves what has gathered in the WAL into the database, if it is much. Not urgent.
+  void tidy();
+  net::Result<net::Buffer> get(const std::string& key);
+  net::Status scan(const std::string& prefix,
+                   const std::function<void(const std::string&, net::Bytes)>& visit);
+
+ private:
+  struct Finalize {
+    void operator()(sqlite3_stmt* statement) const;
+  };
+  struct Close {
+    void operator()(sqlite3* database) const;
+  };
+  using Statement = std::unique_ptr<sqlite3_stmt, Finalize>;
+
+  StoreFile() = default;
+  net::Status prepare(bool sync);
+  net::Status run(const char* sql);
+  net::Result<Statement> compile(const char* sql);
+  net::Status apply(const net::StoreBatch::Change& change);
+  net::Status transact(const std::vector<const net::StoreBatch*>& batches);
+  net::Status problem(const char* doing) const;
+
+  std::string path_;
+  std::recursive_mutex mutex_;  // whoever scans may get
+  std::unique_ptr<sqlite3, Close> database_;
+  Statement begin_, commit_, rollback_, put_, erase_, get_;
+  int wal_pages_ = 0;
+};
+
+}  // namespace culvert::linux_host

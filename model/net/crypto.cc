@@ -98,4 +98,110 @@ Result<Buffer> open(const Key& key, const std::array<uint8_t, kSealNonce>& nonce
   return out;
 }
 
+Result<std::string> hash_password(std::string_view password, PasswordCost cost) {
+  if (cost.passes < 1 || cost.passes > 64 || cost.memory_kib < 8 || cost.memory_kib > 1'048'576)
+    return {Error::invalid, "a password's cost is 1 to 64 passes over 8 to 1,048,576 KiB"};
+  if (sodium_init() < 0) return {Error::failed, "there is no source of randomness"};
+  char line[crypto_pwhash_STRBYTES];
+  if (crypto_pwhash_str_alg(line, password.data(), password.size(), cost.passes,
+                            size_t{cost.memory_kib} * 1024, crypto_pwhash_ALG_ARGON2ID13) != 0)
+    return {Error::exhausted, "there is not enough memory to hash a password"};
+  return std::string(line);
+}
+
+namespace {
+
+constexpr uint32_t kMostIterations = 10'000'000;  // ours: some seconds
+constexpr size_t kPbkdf2Bytes = 64;               // mosquitto's: SHA-512's size
+
+Buffer pbkdf2(std::string_view password, Bytes salt, uint32_t iterations, size_t size) {
+  Buffer out(size);
+  const gnutls_datum_t key{reinterpret_cast<unsigned char*>(const_cast<char*>(password.data())),
+                           static_cast<unsigned>(password.size())};
+  const gnutls_datum_t salted{const_cast<uint8_t*>(salt.data()),
+                              static_cast<unsigned>(salt.size())};
+  if (gnutls_pbkdf2(GNUTLS_MAC_SHA512, &key, &salted, iterations, out.data(), out.size()) != 0)
+    return {};
+  return out;
+}
+
+std::string base64(Bytes bytes) {
+  std::string out(sodium_base64_encoded_len(bytes.size(), sodium_base64_VARIANT_ORIGINAL), '\0');
+  sodium_bin2base64(out.data(), out.size(), bytes.data(), bytes.size(),
+                    sodium_base64_VARIANT_ORIGINAL);
+  out.pop_back();  // its NUL
+  return out;
+}
+
+Buffer from_base64(std::string_view text) {
+  Buffer out(text.size());
+  size_t size = 0;
+  const char* end = nullptr;
+  if (sodium_base642bin(out.data(), out.size(), text.data(), text.size(), nullptr, &size, &end,
+                        sodium_base64_VARIANT_ORIGINAL) != 0 ||
+      end != text.data() + text.size())
+    return {};
+  out.resize(size);
+  return out;
+}
+
+struct Pbkdf2Line {
+  uint32_t iterations = 0;  // 0: the line is none
+  Buffer salt, hash;
+};
+Pbkdf2Line read_pbkdf2(std::string_view line) {
+  Pbkdf2Line read;
+  if (line.substr(0, 3) != "$7$") return {};
+  line.remove_prefix(3);
+  const size_t first = line.find('$');
+  const size_t second = line.find('$', first + 1);
+  if (first == std::string_view::npos || second == std::string_view::npos) return {};
+  if (first == 0 || first > 8) return {};
+  for (const char digit : line.substr(0, first)) {
+    if (digit < '0' || digit > '9') return {};
+    read.iterations = read.iterations * 10 + static_cast<uint32_t>(digit - '0');
+  }
+  read.salt = from_base64(line.substr(first + 1, second - first - 1));
+  read.hash = from_base64(line.substr(second + 1));
+  if (read.iterations > kMostIterations || read.salt.empty() || read.hash.size() != kPbkdf2Bytes)
+    return {};
+  return read;
+}
+
+constexpr std::string_view kArgon2id = "$argon2id$";
+
+}  // namespace
+
+Result<std::string> hash_password_pbkdf2(std::string_view password, Bytes salt,
+                                         uint32_t iterations) {
+  if (iterations < 1 || iterations > kMostIterations)
+    return {Error::invalid, "a password is hashed 1 to 10,000,000 times"};
+  if (salt.empty() || salt.size() > 64) return {Error::invalid, "a salt has 1 to 64 bytes"};
+  const Buffer hash = pbkdf2(password, salt, iterations, kPbkdf2Bytes);
+  if (hash.empty()) return {Error::failed, "PBKDF2 refused to run"};
+  return "$7$" + std::to_string(iterations) + "$" + base64(salt) + "$" + base64(hash);
+}
+
+bool known_password_hash(std::string_view line) {
+  if (line.substr(0, kArgon2id.size()) != kArgon2id) return read_pbkdf2(line).iterations > 0;
+  if (line.size() >= crypto_pwhash_STRBYTES) return false;
+  // With costs that we hash with ourselves it needs another pass or not (0, 1); -1: unreadable.
+  return crypto_pwhash_str_needs_rehash(std::string(line).c_str(), 1, 8192) != -1;
+}
+
+bool verify_password(std::string_view line, std::string_view password) {
+  if (sodium_init() < 0) return false;
+  if (line.substr(0, kArgon2id.size()) == kArgon2id) {
+    if (line.size() >= crypto_pwhash_STRBYTES) return false;
+    return crypto_pwhash_str_verify(std::string(line).c_str(), password.data(), password.size()) ==
+           0;
+  }
+  const Pbkdf2Line read = read_pbkdf2(line);
+  if (read.iterations == 0) return false;
+  const Buffer hash = pbkdf2(password, read.salt, read.iterations, read.hash.size());
+  return equal_in_constant_time(hash, read.hash);
+}
+
+void wipe(MutableBytes secret) { sodium_memzero(secret.data(), secret.size()); }
+
 }  // namespace culvert::net

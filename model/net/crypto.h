@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <string>
 #include <string_view>
 
 #include "model/net/bytes.h"
@@ -45,5 +46,26 @@ Buffer seal(const Key& key, const std::array<uint8_t, kSealNonce>& nonce, Bytes 
 // Error::invalid if it was not sealed by this key with these associated bytes.
 Result<Buffer> open(const Key& key, const std::array<uint8_t, kSealNonce>& nonce, Bytes associated,
                     Bytes sealed);
+
+// What one hash of a password costs whoever guesses, and us: about 25 ms of a core and that much
+// memory, so call these through Host::offload. The defaults are what OWASP's Password Storage Cheat
+// Sheet names as the least for Argon2id (RFC 9106) on one lane.
+struct PasswordCost {
+  uint32_t passes = 2;          // 1 to 64
+  uint32_t memory_kib = 19456;  // 8 to 1,048,576
+};
+// "$argon2id$v=19$m=19456,t=2,p=1$SALT$HASH", with a random salt of libsodium's (it cannot be
+// seeded: keep the line out of logs). invalid: a cost out of range; exhausted: no memory for it.
+Result<std::string> hash_password(std::string_view password, PasswordCost cost = {});
+// The line that mosquitto_passwd makes: "$7$ITERATIONS$SALT$HASH", PBKDF2 with SHA-512 (RFC 8018),
+// salt and hash in base64. 1 to 10,000,000 iterations; `salt` of 1 to 64 bytes.
+Result<std::string> hash_password_pbkdf2(std::string_view password, Bytes salt,
+                                         uint32_t iterations);
+// Whether `line` is a hash of either kind that verify_password understands.
+bool known_password_hash(std::string_view line);
+// False too for a line that it does not understand.
+bool verify_password(std::string_view line, std::string_view password);
+// Overwrites a secret in a way that no compiler leaves out.
+void wipe(MutableBytes secret);
 
 }  // namespace culvert::net

@@ -89,5 +89,49 @@ TEST(Crypto, what_is_sealed_opens_only_unchanged) {
   EXPECT_TRUE(open(key, nonce, {}, empty));
 }
 
+TEST(Crypto, a_password_matches_its_own_hash_only) {
+  const PasswordCost little{1, 8};
+  const auto line = hash_password("secret", little), again = hash_password("secret", little);
+  ASSERT_TRUE(line && again);
+  EXPECT_EQ(line->rfind("$argon2id$v=19$m=8,t=1,p=1$", 0), 0u) << *line;
+  EXPECT_NE(*line, *again) << "the salt differs";
+  EXPECT_TRUE(known_password_hash(*line));
+  EXPECT_TRUE(verify_password(*line, "secret"));
+  EXPECT_FALSE(verify_password(*line, "Secret"));
+  EXPECT_FALSE(verify_password(*line, "secret2"));
+  EXPECT_FALSE(verify_password(*line, ""));
+  EXPECT_EQ(hash_password("x", {0, 8}).error(), Error::invalid);
+  EXPECT_EQ(hash_password("x", {1, 2'000'000}).error(), Error::invalid);
+}
+
+TEST(Crypto, passwords_as_mosquitto_writes_them_are_understood) {
+  // Made with mosquitto_passwd 2.0.11.
+  const std::string alice =
+      "$7$101$tCkxM9VyJ0PsgqHj$EcoEq/3yeGJFeNk54uzun/"
+      "i1nj1Oz44jG2VfxxsRdNi4WnTXWfwTBlA81+GRVdxIJvfyNDJHCAOjVd+oblXPfQ==";
+  EXPECT_TRUE(known_password_hash(alice));
+  EXPECT_TRUE(verify_password(alice, "secret"));
+  EXPECT_FALSE(verify_password(alice, "secret "));
+  EXPECT_FALSE(verify_password(alice, ""));
+  const auto ours = hash_password_pbkdf2("secret", as_bytes("salt of mine"), 1000);
+  ASSERT_TRUE(ours);
+  EXPECT_EQ(ours->rfind("$7$1000$c2FsdCBvZiBtaW5l$", 0), 0u) << *ours;
+  EXPECT_TRUE(verify_password(*ours, "secret"));
+  EXPECT_FALSE(verify_password(*ours, "secreT"));
+}
+
+TEST(Crypto, what_is_no_hash_is_neither_known_nor_verified) {
+  for (const std::string& line :
+       {std::string(), std::string("secret"), std::string("$7$"), std::string("$7$0$c2FsdA==$"),
+        std::string("$7$101$tCkxM9VyJ0PsgqHj$EcoE"), std::string("$7$101$!$EcoE"),
+        std::string("$7$99999999$c2FsdA==$EcoE"), std::string("$7$1x1$c2FsdA==$EcoE"),
+        std::string("$6$salt$hash"), std::string("$argon2id$"),
+        std::string("$argon2id$v=19$m=8,t=1,p=1$"), "$argon2id$" + std::string(1000, 'a')}) {
+    EXPECT_FALSE(known_password_hash(line)) << line;
+    EXPECT_FALSE(verify_password(line, "")) << line;
+    EXPECT_FALSE(verify_password(line, "secret")) << line;
+  }
+}
+
 }  // namespace
 }  // namespace culvert::net

@@ -121,8 +121,11 @@ class Client {
   net::Status subscribe(std::vector<SubscribeRequest> filters, SubscribeDone done = {},
                         std::optional<uint32_t> subscription_id = {});
   net::Status unsubscribe(std::vector<std::string> filters, SubscribeDone done = {});
-  // `reason` >= 0x80 refuses it (5.0).
-  void acknowledge(uint64_t token, Reason reason = Reason::success);
+  // `reason` >= 0x80 refuses it (5.0). `also` is committed to the store in the same batch as the
+  // packet identifier, before the broker is answered: what the application makes durable and its
+  // acknowledgement hold together or not at all. A token that a cut has made void does nothing (the
+  // message comes again, under a new one), and `also` is not committed: the answer says so.
+  bool acknowledge(uint64_t token, Reason reason = Reason::success, net::StoreBatch also = {});
 
   // Subscriptions are made anew after a reconnect to a broker that has lost the session.
   void on_message(std::function<void(const IncomingMessage&)> callback);
@@ -134,11 +137,17 @@ class Client {
     Reason reason = Reason::success;  // of CONNACK or DISCONNECT
     std::string_view phase;
     std::optional<net::Duration> again_in;
+    std::string_view reason_string, server_reference;  // the broker's, for the callback's length
   };
   void on_lost(std::function<void(const Lost&)> callback);
   // Enhanced authentication: an AUTH or CONNACK challenge; the answer goes out in an AUTH.
   void on_auth(std::function<net::Buffer(const Auth&)> callback, std::string method,
                net::Buffer first);
+  // Begins a re-authentication (4.12.1) with this data; its steps come to on_auth's callback.
+  net::Status reauthenticate(net::Buffer first);
+  // How messages ended that an earlier life of this client, before a crash, had published. The
+  // PUBLISH is a view; its topic is empty if the broker had taken it over already (PUBREC).
+  void on_recovered(std::function<void(const Publish&, const PublishOutcome&)> callback);
 
   bool connected() const;
   const std::string& client_id() const;

@@ -8,7 +8,7 @@ namespace culvert::net {
 class MemoryStore final : public Store {
  public:
   MemoryStore(Host& host, MemoryDisk& disk, MemoryDisk::Shelf& shelf)
-      : host_(host), disk_(disk), shelf_(shelf), timer_(host.timers(), [this] { written(); }) {
+      : disk_(disk), shelf_(shelf), timer_(host.timers(), [this] { written(); }) {
     shelf_.open = true;
   }
   ~MemoryStore() override {
@@ -123,7 +123,6 @@ class MemoryStore final : public Store {
     if (callback) callback();
   }
 
-  Host& host_;
   MemoryDisk& disk_;
   MemoryDisk::Shelf& shelf_;
   Timer timer_;

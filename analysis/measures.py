@@ -7,12 +7,15 @@ log is read; `needed_events` lists the events that must be parsed; `evaluate` co
 import re
 
 from analysis.errors import AnalysisError
+from analysis.wilson import quantile
 
-_PICKED = {"all", "any", "max", "min", "sum", "count", "first", "last"}
-_KINDS = _PICKED | {"elapsed"}
+_MIDDLES = {"median", "mean", "p10", "p90"}
+_PICKED = {"all", "any", "max", "min", "sum", "count", "first", "last"} | _MIDDLES
+_KINDS = _PICKED | {"elapsed", "ratio"}
 _SELECT = {"event", "nodes", "pick", "where"}
-_KEYS = {"name", "of", "about", "field", "only_if", "from", "to"} | _SELECT
-_NEEDS_FIELD = {"all", "any", "max", "min", "sum", "first", "last"}
+_KEYS = {"name", "of", "about", "field", "only_if", "from", "to", "match", "measure", "by"} | _SELECT
+_NEEDS_FIELD = {"all", "any", "max", "min", "sum", "first", "last"} | _MIDDLES
+_PAIRED = {"max", "min"} | _MIDDLES
 _PICKS = ("first", "last", "each")
 _EVENT = re.compile(r"^[a-z0-9_]+\.[a-z0-9_]+$")
 
@@ -41,7 +44,19 @@ def _check(measure, earlier):
     if kind not in _KINDS:
         raise AnalysisError("%s: unknown `of = %s`; there are: %s"
                             % (where, kind, ", ".join(sorted(_KINDS))))
-    if kind == "elapsed":
+    for key in ("measure", "by"):
+        if (key in measure) != (kind == "ratio"):
+            raise AnalysisError("%s: `measure` and `by` are what `of = ratio` needs" % where)
+    if kind == "ratio":
+        if measure["measure"] not in earlier:
+            raise AnalysisError("%s: there is no measure '%s' before it"
+                                % (where, measure["measure"]))
+        if not isinstance(measure["by"], str):
+            raise AnalysisError("%s: `by` names a measure before it, or a parameter" % where)
+    elif kind == "elapsed" or "match" in measure:
+        if "match" in measure and (kind not in _PAIRED or not isinstance(measure["match"], str)):
+            raise AnalysisError("%s: `match` names the field of a pair, for %s"
+                                % (where, ", ".join(sorted(_PAIRED))))
         for key in ("from", "to"):
             _check_select(measure.get(key), "%s, `%s`" % (where, key))
         for key in ("event", "nodes", "pick", "where", "field"):
@@ -96,8 +111,28 @@ def evaluate(measures, run, log):
         if condition is not None and not values.get(condition):
             values[measure["name"]] = None
         else:
-            values[measure["name"]] = _value(measure, run, log)
+            values[measure["name"]] = (_ratio(measure, run, values) if measure["of"] == "ratio"
+                                       else _value(measure, run, log))
     return values
+
+
+def _ratio(measure, run, values):
+    above, below = values[measure["measure"]], measure["by"]
+    below = values[below] if below in values else run.get("parameters", {}).get(below)
+    if type(above) not in (int, float) or type(below) not in (int, float) or below == 0:
+        return None
+    return round(above / below, 6)
+
+
+def _pairs(measure, run, log):
+    """Milliseconds from each `from` to the first `to` that has the same value of the field."""
+    ends = {}
+    for event in _select(measure["to"], run, log):
+        ends.setdefault(event.get(measure["match"]), event["time_ms"])
+    starts = {}
+    for event in _select(measure["from"], run, log):
+        starts.setdefault(event.get(measure["match"]), event["time_ms"])
+    return [round(ends[key] - start, 6) for key, start in starts.items() if key in ends]
 
 
 def _value(measure, run, log):
@@ -105,6 +140,9 @@ def _value(measure, run, log):
     if kind == "elapsed":
         start, end = _moment(measure["from"], run, log), _moment(measure["to"], run, log)
         return None if start is None or end is None else round(end - start, 6)
+    if "match" in measure:
+        numbers = _pairs(measure, run, log)
+        return _of_numbers(kind, numbers) if numbers else None
     events = _select(measure, run, log)
     nodes = _nodes(measure, run)
     if kind == "count":
@@ -125,7 +163,15 @@ def _value(measure, run, log):
     numbers = [f for f in fields if type(f) in (int, float)]
     if not numbers:
         return None
-    return {"max": max, "min": min, "sum": sum}[kind](numbers)
+    return _of_numbers(kind, numbers)
+
+
+def _of_numbers(kind, numbers):
+    if kind in ("max", "min", "sum"):
+        return {"max": max, "min": min, "sum": sum}[kind](numbers)
+    if kind == "mean":
+        return round(sum(numbers) / len(numbers), 6)
+    return round(quantile(sorted(numbers), {"median": 0.5, "p10": 0.1, "p90": 0.9}[kind]), 6)
 
 
 def _truth(value):

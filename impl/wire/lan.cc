@@ -13,7 +13,15 @@ namespace {
 
 constexpr size_t kMaxLearned = 4096;        // ours: no scenario has more stations on a LAN
 constexpr size_t kMaxInFlight = 128 << 20;  // bytes of a link's frames; ours: 1 Gbit/s for a second
+// What a base station holds for a device; ns-3's radios have the same
+// (scenarios/ns3_runner/lte.cc).
+constexpr double kRadioQueueBytes = 1e6;
 constexpr uint64_t kLogAll = 1000, kLogEvery = 100;  // docs/reference/events.md
+
+bool is_ip(net::Bytes frame) {
+  const int type = frame[12] << 8 | frame[13];
+  return type == 0x0800 || type == 0x86dd;  // IANA ethertypes
+}
 
 uint64_t hardware_key(const uint8_t* at) {
   uint64_t key = 0;
@@ -36,6 +44,7 @@ Lan::Lan(const LinkOptions& options, uint64_t seed, int64_t epoch_ns, Scheduler&
     ends_.emplace_back();
     ends_.back().interface = end.interface;
     ends_.back().fd = end.fd;
+    ends_.back().node = end.node.empty() ? end.interface : end.node;
   }
   for (size_t from = 0; from < ends_.size(); ++from) {
     for (size_t to = 0; to < ends_.size(); ++to) {
@@ -83,11 +92,14 @@ void Lan::accept(size_t from, Frame* frame, int64_t now) {
   End& end = ends_[from];
   const net::Bytes bytes(frame->data.get(), frame->size);
   if (end.capture) end.capture->write(now - epoch_ns_, bytes);
+  if (is_ip(bytes)) end.counter.sent(frame->size - kEthernetHeader);
   if (cut_) {
     lose(bytes, "cut");
     return release(frame);
   }
-  const int64_t departs = departure(end, frame->size, now);
+  const int64_t departs =
+      is_device(from) ? through_radio(end, true, frame->size, now, direction(from, from).jitter)
+                      : departure(end, frame->size, now);
   if (departs == INT64_MAX) {
     lose(bytes, "queue");
     return release(frame);
@@ -127,6 +139,24 @@ int64_t Lan::departure(End& end, size_t bytes, int64_t now) {
   return end.busy_until_ns;
 }
 
+int64_t Lan::through_radio(End& device, bool up, size_t bytes, int64_t now, net::Random& draws) {
+  const link::RadioOptions states{net::from_ms(options_.wake_ms), net::from_ms(options_.idle_ms)};
+  const int64_t awake = device.radio.admit(net::Time(now), states).count();
+  int64_t& until = up ? device.up_until_ns : device.down_until_ns;
+  const double rate_mbps = up ? options_.up_mbps : options_.down_mbps;
+  const double ns_per_byte = rate_mbps > 0 ? 8000.0 / rate_mbps : 0;
+  if (ns_per_byte * kRadioQueueBytes < static_cast<double>(until - awake)) return INT64_MAX;
+  // Who is still sending has a grant already.
+  const double grant_ms = up ? options_.up_grant_ms : options_.down_grant_ms;
+  const int64_t asks = until > awake ? 0 : net::from_ms(grant_ms * draws.unit()).count();
+  until = std::max(awake + asks, until) + std::llround(ns_per_byte * static_cast<double>(bytes));
+  return until + net::from_ms(up ? options_.up_delay_ms : options_.down_delay_ms).count();
+}
+
+void Lan::count() {
+  for (End& end : ends_) end.counter.tell(log_, end.node);
+}
+
 void Lan::send(size_t from, size_t to, Frame* frame, int64_t departs_ns) {
   Direction& way = direction(from, to);
   if (options_.loss > 0 && way.loss.unit() < options_.loss) {
@@ -135,7 +165,15 @@ void Lan::send(size_t from, size_t to, Frame* frame, int64_t departs_ns) {
   }
   double delay_ms = options_.delay_ms;
   if (options_.jitter_ms > 0) delay_ms += options_.jitter_ms * way.jitter.unit();
-  frame->due_ns = std::max(departs_ns + net::from_ms(delay_ms).count(), way.lane.latest_due_ns);
+  int64_t due_ns = departs_ns + net::from_ms(delay_ms).count();
+  if (is_device(to)) {
+    due_ns = through_radio(ends_[to], false, frame->size, due_ns, direction(to, to).loss);
+    if (due_ns == INT64_MAX) {
+      lose({frame->data.get(), frame->size}, "queue");
+      return release(frame);
+    }
+  }
+  frame->due_ns = std::max(due_ns, way.lane.latest_due_ns);
   scheduler_.add(way.lane, frame);
 }
 
@@ -147,6 +185,8 @@ void Lan::deliver(Lane& lane, Frame* frame) {
   // EIO: the interface is down; EAGAIN: its host does not keep up.
   if (::write(end.fd, frame->data.get(), frame->size) < 0) {
     lose(bytes, errno == EAGAIN ? "queue" : "cut");
+  } else if (is_ip(bytes)) {
+    end.counter.received(frame->size - kEthernetHeader);
   }
   release(frame);
 }
@@ -167,9 +207,13 @@ net::Status Lan::command(std::string_view text) {
     cut_ = text == "cut";
     return {};
   }
+  if (text == "count") {
+    count();
+    return {};
+  }
   if (text.substr(0, 4) != "set ") {
-    return {net::Error::invalid,
-            "link '" + name() + "' knows cut, mend and set, not '" + std::string(text) + "'"};
+    return {net::Error::invalid, "link '" + name() + "' knows cut, mend, count and set, not '" +
+                                     std::string(text) + "'"};
   }
   LinkOptions changed = options_;
   if (net::Status status = set_shape(changed, text.substr(4)); !status) return status;

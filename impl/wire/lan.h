@@ -1,6 +1,7 @@
 // One link: a cable between two ends, or a switched LAN of more (it learns where addresses are, as
 // IEEE 802.1D bridges do). Each end serialises at the link's rate into a bounded queue; then every
-// frame takes the delay, and jitter that never reorders; loss is drawn for each direction.
+// frame takes the delay, and jitter that never reorders; loss is drawn for each direction. A radio
+// has its own states, rates and delays in front of that.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,8 @@
 #include "impl/wire/options.h"
 #include "impl/wire/pcap.h"
 #include "impl/wire/scheduler.h"
+#include "model/link/counter.h"
+#include "model/link/radio.h"
 #include "model/net/event_log.h"
 #include "model/net/random.h"
 
@@ -45,6 +48,11 @@ class Lan {
     std::string interface;
     int fd = -1;
     int64_t busy_until_ns = 0;  // the last bit of what it has sent leaves then
+    link::Counter counter;
+    // A device's radio: its states, and when it is done with what was queued each way.
+    link::Radio radio;
+    int64_t up_until_ns = 0, down_until_ns = 0;
+    std::string node;
     std::unique_ptr<PcapFile> capture;
   };
   struct Direction {
@@ -53,6 +61,11 @@ class Lan {
   };
 
   Direction& direction(size_t from, size_t to) { return *directions_[from * ends_.size() + to]; }
+  // When a frame that a device has handed to its radio is through, or comes out of it; INT64_MAX if
+  // too much waits already.
+  int64_t through_radio(End& device, bool up, size_t bytes, int64_t now_ns, net::Random& draws);
+  bool is_device(size_t end) const { return options_.lte && end + 1 < ends_.size(); }
+  void count();
   void accept(size_t from, Frame* frame, int64_t now_ns);
   void send(size_t from, size_t to, Frame* frame, int64_t departs_ns);
   // INT64_MAX if the end's queue is full.

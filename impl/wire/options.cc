@@ -26,6 +26,14 @@ constexpr Number kNumbers[] = {
     {"rate_mbps", &LinkOptions::rate_mbps, nullptr, 0, 1000000},
     {"mtu", nullptr, &LinkOptions::mtu, 68, 65521},
     {"queue", nullptr, &LinkOptions::queue, 1, 1000000},
+    {"wake_ms", &LinkOptions::wake_ms, nullptr, 0, 3600000},
+    {"idle_ms", &LinkOptions::idle_ms, nullptr, 0, 3600000},
+    {"up_delay_ms", &LinkOptions::up_delay_ms, nullptr, 0, 3600000},
+    {"up_grant_ms", &LinkOptions::up_grant_ms, nullptr, 0, 3600000},
+    {"down_delay_ms", &LinkOptions::down_delay_ms, nullptr, 0, 3600000},
+    {"down_grant_ms", &LinkOptions::down_grant_ms, nullptr, 0, 3600000},
+    {"up_mbps", &LinkOptions::up_mbps, nullptr, 0, 1000000},
+    {"down_mbps", &LinkOptions::down_mbps, nullptr, 0, 1000000},
 };
 
 Status set_number(LinkOptions& link, std::string_view name, double value) {
@@ -45,8 +53,10 @@ Status set_number(LinkOptions& link, std::string_view name, double value) {
     }
     return {};
   }
-  return {Error::invalid, "link '" + link.name + "': unknown key '" + std::string(name) +
-                              "'; known are delay_ms, jitter_ms, loss, rate_mbps, mtu, queue"};
+  return {Error::invalid,
+          "link '" + link.name + "': unknown key '" + std::string(name) +
+              "'; known are delay_ms, jitter_ms, loss, rate_mbps, mtu, queue, and of a radio "
+              "wake_ms, idle_ms, up_ and down_ with delay_ms, grant_ms, mbps"};
 }
 
 Status check_link(const LinkOptions& link) {
@@ -67,8 +77,14 @@ net::Result<LinkOptions> link_from(const json::value& value) {
     link.name = json::value_to<std::string>(*name);
   }
   for (const auto& [key, item] : *object) {
-    // `access` says what kind of link it is; for a wire they are all alike.
-    if (key == "name" || key == "access") continue;
+    if (key == "name") continue;
+    if (key == "access") {
+      if (item != "ethernet" && item != "lte") {
+        return {Error::invalid, "link '" + link.name + "': access is ethernet or lte"};
+      }
+      link.lte = item == "lte";
+      continue;
+    }
     if (key == "ends") {
       const json::array* ends = item.if_array();
       if (ends == nullptr) return {Error::invalid, "link '" + link.name + "': ends must be a list"};
@@ -79,6 +95,9 @@ net::Result<LinkOptions> link_from(const json::value& value) {
         } else if (const json::object* o = end.if_object()) {
           if (const auto* i = o->if_contains("interface"); i && i->is_string()) {
             options.interface = json::value_to<std::string>(*i);
+          }
+          if (const auto* n = o->if_contains("node"); n && n->is_string()) {
+            options.node = json::value_to<std::string>(*n);
           }
           if (const auto* fd = o->if_contains("fd"); fd && fd->is_int64()) {
             options.fd = static_cast<int>(fd->get_int64());
@@ -147,7 +166,8 @@ net::Result<LinkOptions> parse_link(std::string_view text) {
   while (!ends.empty()) {
     const std::string_view end = ends.substr(0, ends.find(','));
     ends.remove_prefix(std::min(ends.size(), end.size() + 1));
-    link.ends.push_back({std::string(end), -1});
+    link.ends.emplace_back();
+    link.ends.back().interface = std::string(end);
   }
   if (!text.empty()) {
     if (Status status = set_shape(link, text.substr(1)); !status) return status;

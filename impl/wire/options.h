@@ -13,7 +13,8 @@ namespace culvert::wire {
 
 struct EndOptions {
   std::string interface;
-  int fd = -1;  // an open TAP; -1: make one with the interface's name
+  std::string node;  // as `count` calls it; empty: the interface
+  int fd = -1;       // an open TAP; -1: make one with the interface's name
 };
 
 struct LinkOptions {
@@ -25,6 +26,14 @@ struct LinkOptions {
   double rate_mbps = 0;          // 0: as fast as it goes
   uint32_t mtu = 1500;           // bytes of IP packet, 68..65521
   uint32_t queue = 1000;         // frames of full size waiting at an end; netem's default limit
+  // A cellular radio in front of every end but the last; delay_ms and the rest then are the
+  // carrier's network behind it. Up: a device that has sent nothing for a while waits up to
+  // up_grant_ms for its turn to ask. docs/reference/plan.md has the sources of what planners write.
+  bool lte = false;
+  double wake_ms = 0, idle_ms = 0;          // from idle to connected; until idle, 0: never
+  double up_delay_ms = 0, up_grant_ms = 0;  // one way, and uniform in 0..this added
+  double down_delay_ms = 0, down_grant_ms = 0;
+  double up_mbps = 0, down_mbps = 0;  // of one device; 0: as fast as it goes
 };
 
 // "delay_ms=5 loss=0.1" (separated by spaces or commas). invalid with a sentence; `link` may then

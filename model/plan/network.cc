@@ -55,7 +55,8 @@ net::IpAddress nth_address(const net::Prefix& subnet, uint32_t n) {
 
 Link read_link(const std::string& name, const Item& item, const Assignment& values) {
   item.only({"ends", "subnet", "subnet_open", "subnet6", "delay_ms", "jitter_ms", "loss",
-             "rate_mbps", "mtu", "access", "about"},
+             "rate_mbps", "mtu", "access", "about", "wake_ms", "idle_ms", "up_delay_ms",
+             "up_grant_ms", "down_delay_ms", "down_grant_ms", "up_mbps", "down_mbps"},
             "link '" + name + "'");
   Link link;
   link.name = name;
@@ -70,8 +71,9 @@ Link read_link(const std::string& name, const Item& item, const Assignment& valu
   if (link.subnet.ip.is_none() && link.subnet6.ip.is_none())
     item.fail("link '" + name + "' needs a subnet or a subnet6");
   link.access = string(item, "access", values, "ethernet");
-  if (link.access != "ethernet")
-    item.get("access").fail("access '" + link.access + "' is not known; known is: ethernet");
+  if (link.access != "ethernet" && link.access != "lte")
+    item.get("access").fail("access '" + link.access + "'; " +
+                            suggestion(link.access, {"ethernet", "lte"}));
   const auto within = [&](const char* key, double fallback, double min, double max) {
     const double value = number(item, key, values, fallback);
     if (value < min || value > max)  // number() lets no NaN through
@@ -84,6 +86,16 @@ Link read_link(const std::string& name, const Item& item, const Assignment& valu
   link.loss = within("loss", 0, 0, 1);
   link.rate_mbps = within("rate_mbps", 1000, 0.001, 100000);
   link.mtu = static_cast<int>(within("mtu", 1500, 576, 65535));  // RFC 791: 576 must pass
+  // A radio's numbers may stand at a link whose access a scenario varies; on Ethernet they are
+  // idle.
+  for (const RadioNumber& number : kRadioNumbers)
+    link.radio.push_back(within(number.key, number.fallback, number.min, number.max));
+  if (link.access == "lte") {
+    if (!link.subnet6.ip.is_none())
+      item.get("subnet6").fail(
+          "a link with access 'lte' has IPv4 only: ns-3's carrier is built so");
+    if (link.mtu != 1500) item.get("mtu").fail("the mtu of a link with access 'lte' is 1500");
+  }
   return link;
 }
 
@@ -150,6 +162,22 @@ void open_subnets(Network& network) {
       const Node* node = network.node(end);
       if (node && node->kind == "nat" && !node->translates && node->outside_link != link.name)
         link.subnet = link.subnet_open;
+    }
+  }
+}
+
+// Devices, and last the carrier's router or NAT behind its packet gateway.
+void check_lte(const Network& network) {
+  for (const Link& link : network.links) {
+    if (link.access != "lte") continue;
+    for (const std::string& end : link.ends) {
+      const Node* node = network.node(end);
+      const bool last = &end == &link.ends.back();
+      if (node && (node->kind == "host") == last)
+        link.where.get("ends").fail(
+            "the ends of a link with access 'lte' are hosts, and last the "
+            "carrier's router or NAT; '" +
+            end + "' is a " + node->kind);
     }
   }
 }
@@ -272,14 +300,13 @@ boost::json::object Network::json() const {
   for (const Link& link : links) {
     boost::json::array ends;
     for (const std::string& end : link.ends) ends.push_back(end.c_str());
-    links_json.push_back({{"name", link.name},
-                          {"ends", ends},
-                          {"access", link.access},
-                          {"delay_ms", link.delay_ms},
-                          {"jitter_ms", link.jitter_ms},
-                          {"loss", link.loss},
-                          {"rate_mbps", link.rate_mbps},
-                          {"mtu", link.mtu}});
+    boost::json::object made{{"name", link.name},           {"ends", ends},
+                             {"access", link.access},       {"delay_ms", link.delay_ms},
+                             {"jitter_ms", link.jitter_ms}, {"loss", link.loss},
+                             {"rate_mbps", link.rate_mbps}, {"mtu", link.mtu}};
+    for (size_t i = 0; link.access == "lte" && i < link.radio.size(); ++i)
+      made[kRadioNumbers[i].key] = link.radio[i];
+    links_json.push_back(std::move(made));
   }
   return {{"nodes", nodes_json}, {"links", links_json}};
 }
@@ -297,6 +324,7 @@ Network resolve_network(const Item& topology, const Assignment& values,
     if (network.node(name)) item.fail("'" + name + "' is a node already: events name both alike");
     network.links.push_back(read_link(name, item, values));
   }
+  check_lte(network);
   open_subnets(network);
   assign_addresses(network, values);
   for (const Node& node : network.nodes) {

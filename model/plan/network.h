@@ -18,10 +18,33 @@
 
 namespace culvert::plan {
 
+// A number of a link with access "lte": its key, what it is without one, and its range. Delays and
+// rates of the radio itself are for emulated links only: ns-3 has a radio of its own.
+struct RadioNumber {
+  const char* key;
+  double fallback, min, max;
+};
+inline constexpr RadioNumber kRadioNumbers[] = {
+    // From idle to connected, and back after so long without a packet: Huang et al., MobiSys 2012.
+    {"wake_ms", 260.1, 0, 60000},
+    {"idle_ms", 11576, 0, 3600000},  // 0: never idle
+    // 3GPP TR 36.881 table 5.2.1-1: 12 ms from scheduling request to decoded data, before which a
+    // device without a grant waits for its turn to ask, every 10 ms (up_grant_ms, uniform).
+    {"up_delay_ms", 12, 0, 60000},
+    {"up_grant_ms", 10, 0, 60000},
+    // Ibid., table 5.2.1-2: 7 ms, and up to a sub-frame's wait.
+    {"down_delay_ms", 7, 0, 60000},
+    {"down_grant_ms", 1, 0, 60000},
+    // What ns-3's eNB with 50 resource blocks (10 MHz) gives one device near it, about.
+    {"up_mbps", 20, 0.001, 100000},
+    {"down_mbps", 35, 0.001, 100000},
+};
+
 struct Link {
   std::string name;
   std::vector<std::string> ends;  // node names; the last is the upstream one and gets .1
-  std::string access;             // "ethernet"
+  std::string access;             // "ethernet" or "lte"
+  std::vector<double> radio;      // of "lte": as kRadioNumbers
   net::Prefix subnet, subnet6;    // ip none: not of that family
   net::Prefix subnet_open;        // instead of subnet where nothing translates in front
   double delay_ms = 0, jitter_ms = 0, loss = 0, rate_mbps = 1000;

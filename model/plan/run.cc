@@ -74,8 +74,8 @@ boost::json::object event_condition(const Item& when, const Network& network,
   const Value names = substitute(when.get("nodes"), values);
   if (!names.is_array()) when.get("nodes").fail("nodes must be a list");
   for (const Value& name : names.get_array()) {
-    if (!network.node(to_text(name)))
-      when.get("nodes").fail("there is no node '" + to_text(name) + "'");
+    if (!network.node(to_text(name)) && !network.link(to_text(name)))
+      when.get("nodes").fail("there is no node '" + to_text(name) + "', and no such link");
     nodes.push_back(name);
   }
   const std::string event = string(when, "event", values, "");
@@ -109,7 +109,7 @@ boost::json::object make_step(const Item& step, const Network& network, const As
   if (step.find("link")) {
     const std::string link = string(step, "link", values, "");
     if (!network.link(link)) step.get("link").fail("there is no link '" + link + "'");
-    check_step(step, what, {"cut", "mend", "set"});
+    check_step(step, what, {"cut", "mend", "set", "count"});
     out["link"] = link;
     return out;
   }

@@ -1,9 +1,12 @@
 #include "scenarios/ns3_runner/link.h"
 
+#include <ns3/ipv4-header.h>
 #include <ns3/node.h>
 #include <ns3/simulator.h>
 
 #include <algorithm>
+
+#include "model/ns3/convert.h"
 
 namespace culvert::runner {
 namespace {
@@ -11,6 +14,7 @@ namespace {
 constexpr int64_t kEthernetBytes = 14;  // header, IEEE 802.3 clause 3; no preamble, no FCS
 // Linux's default transmit queue (txqueuelen 1000), as time to send it; more is lost.
 constexpr int64_t kQueuePackets = 1000;
+constexpr uint16_t kIpv4 = 0x0800, kIpv6 = 0x86dd;  // IANA ethertypes
 
 }  // namespace
 
@@ -24,10 +28,39 @@ ns3::TypeId LinkDevice::GetTypeId() {
   return id;
 }
 
-void Link::attach(ns3::Ptr<LinkDevice> device, uint64_t seed) {
+void Link::attach(ns3::Ptr<LinkDevice> device, uint64_t seed, const std::string& node) {
   device->link_ = this;
   device->end_ = ends_.size();
-  ends_.push_back({device, net::Random(seed)});
+  ends_.emplace_back();
+  ends_.back().device = device;
+  ends_.back().random = net::Random(seed);
+  ends_.back().node = node;
+}
+
+void Link::add_device(const std::string& node, const net::IpAddress& address) {
+  devices_.push_back({node, address, {}, {}});
+}
+
+Link::Device* Link::device_of(const ns3::Packet& packet, bool source, uint16_t protocol) {
+  if (devices_.empty() || protocol != kIpv4) return nullptr;
+  ns3::Ipv4Header header;
+  packet.PeekHeader(header);
+  const auto address = ns3_world::from_ns3(source ? header.GetSource() : header.GetDestination());
+  for (Device& device : devices_)
+    if (device.address == address) return &device;
+  return nullptr;
+}
+
+void Link::count(net::EventLog& log) {
+  for (Device& device : devices_) device.counter.tell(log, device.node);
+  for (size_t i = devices_.empty() ? 0 : 1; i < ends_.size(); ++i)
+    ends_[i].counter.tell(log, ends_[i].node);
+}
+
+void Link::received(size_t end, const ns3::Packet& packet, uint16_t protocol) {
+  if (protocol != kIpv4 && protocol != kIpv6) return;
+  Device* device = end == 0 ? device_of(packet, false, protocol) : nullptr;
+  (device ? device->counter : ends_[end].counter).received(packet.GetSize());
 }
 
 ns3::Ptr<ns3::NetDevice> Link::GetDevice(size_t i) const { return ends_.at(i).device; }
@@ -39,8 +72,11 @@ bool Link::lose(const ns3::Ptr<ns3::Packet>& packet, const char* why) {
 
 bool Link::transmit(size_t index, ns3::Ptr<ns3::Packet> packet, ns3::Mac48Address to,
                     uint16_t protocol) {
-  if (cut) return lose(packet, "cut");
   End& end = ends_[index];
+  Device* behind = device_of(*packet, index == 0, protocol);
+  if (protocol == kIpv4 || protocol == kIpv6)
+    (behind && index == 0 ? behind->counter : end.counter).sent(packet->GetSize());
+  if (cut) return lose(packet, "cut");
   int64_t departure = ns3::Simulator::Now().GetNanoSeconds();
   if (options.rate_mbps > 0) {
     const double ns_per_byte = 8000.0 / options.rate_mbps;
@@ -52,11 +88,14 @@ bool Link::transmit(size_t index, ns3::Ptr<ns3::Packet> packet, ns3::Mac48Addres
     end.free_at = departure;
   }
   if (options.loss > 0 && end.random.unit() < options.loss) return lose(packet, "loss");
+  // One device's radio asleep must not keep others' packets.
+  if (behind) departure = behind->radio.admit(net::Time(departure), radio).count();
+  int64_t& last_arrival = behind ? behind->last_arrival[index] : end.last_arrival;
   int64_t arrival = departure + options.delay.count();
   if (options.jitter.count() > 0)
     arrival += static_cast<int64_t>(end.random.between(0, options.jitter.count()));
-  arrival = std::max(arrival, end.last_arrival);
-  end.last_arrival = arrival;
+  arrival = std::max(arrival, last_arrival);
+  last_arrival = arrival;
   const ns3::Time wait = ns3::NanoSeconds(arrival) - ns3::Simulator::Now();
   if (!lan) {
     ns3::Simulator::ScheduleWithContext(ends_[1 - index].device->node_->GetId(), wait,
@@ -110,6 +149,7 @@ bool LinkDevice::SendFrom(ns3::Ptr<ns3::Packet>, const ns3::Address&, const ns3:
 void LinkDevice::receive(ns3::Ptr<ns3::Packet> packet, ns3::Mac48Address from, ns3::Mac48Address to,
                          uint16_t protocol) {
   if (tap) tap(packet, from, to, protocol);
+  link_->received(end_, *packet, protocol);
   const PacketType type = to == address_     ? PACKET_HOST
                           : to.IsBroadcast() ? PACKET_BROADCAST
                           : to.IsGroup()     ? PACKET_MULTICAST

@@ -12,6 +12,10 @@
 #include <string>
 #include <vector>
 
+#include "model/link/counter.h"
+#include "model/link/radio.h"
+#include "model/net/address.h"
+#include "model/net/event_log.h"
 #include "model/net/random.h"
 #include "model/net/time.h"
 
@@ -36,8 +40,18 @@ class Link : public ns3::Channel {
   // A packet was lost: its IP bytes, and why: "loss", "queue" or "cut".
   std::function<void(ns3::Ptr<const ns3::Packet>, const char* why)> on_lost;
 
-  // Draws of this end come from `seed` only, so that one direction never shifts another.
-  void attach(ns3::Ptr<LinkDevice> device, uint64_t seed);
+  // Draws of this end come from `seed` only, so that one direction never shifts another. `node`: as
+  // `count` is to call it.
+  void attach(ns3::Ptr<LinkDevice> device, uint64_t seed, const std::string& node);
+  // End 0 is a carrier's packet gateway, and this device stands behind its radio: counted as if it
+  // were an end itself, and its packets of either direction wait at the gateway for its radio's
+  // promotion. Uplink ones have then crossed the radio already, which takes as long before as
+  // after.
+  void add_device(const std::string& node, const net::IpAddress& address);
+  link::RadioOptions radio;
+
+  // Writes `link.counted` for every station: ends, and devices in place of end 0.
+  void count(net::EventLog& log);
   size_t GetNDevices() const override { return ends_.size(); }
   ns3::Ptr<ns3::NetDevice> GetDevice(size_t i) const override;
 
@@ -49,11 +63,24 @@ class Link : public ns3::Channel {
     net::Random random{0};
     int64_t free_at = 0;       // ns: the transmitter is done with what was queued
     int64_t last_arrival = 0;  // ns: nothing may arrive earlier (no reordering)
+    std::string node;
+    link::Counter counter;
   };
+  struct Device {
+    std::string node;
+    net::IpAddress address;
+    link::Radio radio;
+    link::Counter counter;
+    int64_t last_arrival[2] = {0, 0};  // from each end
+  };
+  // The device that a packet to (or from) end 0 is for; null: none.
+  Device* device_of(const ns3::Packet& packet, bool source, uint16_t protocol);
+  void received(size_t end, const ns3::Packet& packet, uint16_t protocol);
   bool transmit(size_t end, ns3::Ptr<ns3::Packet> packet, ns3::Mac48Address to, uint16_t protocol);
   bool lose(const ns3::Ptr<ns3::Packet>& packet, const char* why);
 
   std::vector<End> ends_;
+  std::vector<Device> devices_;
 };
 
 class LinkDevice : public ns3::NetDevice {

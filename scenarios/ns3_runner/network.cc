@@ -22,7 +22,8 @@ namespace culvert::runner {
 namespace {
 
 constexpr uint32_t kNone = ~uint32_t{0};
-constexpr size_t kGlance = 112;  // bytes that packet::glance can make use of: 20 + 60 + 32
+constexpr size_t kGatewayMac = 0xf00000;  // ours: no plan has that many interfaces
+constexpr size_t kGlance = 112;           // bytes that packet::glance can make use of: 20 + 60 + 32
 
 using ns3_world::to_ipv4;
 using ns3_world::to_ipv6;
@@ -62,7 +63,7 @@ void log_lost(net::EventLog& log, const ns3::Packet& packet, const char* why) {
 struct Network::Port {
   Machine* machine = nullptr;
   const InterfacePlan* plan = nullptr;
-  ns3::Ptr<LinkDevice> device;
+  ns3::Ptr<ns3::NetDevice> device;  // a LinkDevice, or a radio's
   ns3::Mac48Address mac;
   uint32_t v4 = kNone, v6 = kNone;  // interface numbers in the stacks
   std::unique_ptr<Capture> capture;
@@ -93,6 +94,7 @@ net::Result<std::unique_ptr<Network>> Network::build(const RunPlan& plan, RunLog
   for (size_t i = 0; i < plan.nodes.size() && status; ++i)
     status = network->add_machine(plan.nodes[i], i + 1, capture_folder);
   if (!status) return status;
+  for (auto& [name, lte] : network->lte_) lte->attach();
   network->fill_neighbours();
   return network;
 }
@@ -100,7 +102,7 @@ net::Result<std::unique_ptr<Network>> Network::build(const RunPlan& plan, RunLog
 net::Status Network::add_links() {
   for (const LinkPlan& plan : plan_.links) {
     const auto link = ns3::CreateObject<Link>();
-    link->lan = plan.ends.size() > 2;
+    link->lan = plan.ends.size() > 2 && !plan.lte;
     link->options.delay = plan.delay;
     link->options.jitter = plan.jitter;
     link->options.loss = plan.loss;
@@ -109,7 +111,24 @@ net::Status Network::add_links() {
     link->on_lost = [log = logs_.back().get()](ns3::Ptr<const ns3::Packet> packet,
                                                const char* why) { log_lost(*log, *packet, why); };
     links_[plan.name] = link;
+    link_logs_[plan.name] = logs_.back().get();
+    if (!plan.lte) continue;
+    link->radio = *plan.lte;
+    const auto gateway = ns3::CreateObject<LinkDevice>();
+    gateway->SetAddress(mac_of(kGatewayMac + lte_.size()));
+    link->attach(gateway, net::derive_seed(plan_.rng_seed, "link/" + plan.name + "/gateway"), "");
+    const auto [subnet, carrier] = carrier_of(plan);
+    lte_[plan.name] = std::make_unique<Lte>(gateway, subnet, carrier);
   }
+  return {};
+}
+
+// What the packet gateway must know: the devices' subnet and the carrier's router on it.
+std::pair<net::Prefix, net::IpAddress> Network::carrier_of(const LinkPlan& link) const {
+  for (const InterfacePlan& interface : plan_.node(link.ends.back())->interfaces)
+    if (interface.link == link.name)
+      for (const net::Prefix& address : interface.addresses)
+        if (address.ip.is_v4()) return {address, address.ip};
   return {};
 }
 
@@ -163,16 +182,26 @@ net::Status Network::add_port(Machine& machine, const InterfacePlan& plan,
   Port& port = machine.ports.back();
   port.machine = &machine;
   port.plan = &plan;
-  port.device = ns3::CreateObject<LinkDevice>();
-  size_t number = 1;
-  for (const auto& other : machines_) number += other->ports.size();
-  port.mac = mac_of(number - 1);
-  port.device->SetAddress(port.mac);
-  port.device->SetMtu(static_cast<uint16_t>(plan_.link(plan.link)->mtu));
-  machine.node->AddDevice(port.device);
+  const LinkPlan& link = *plan_.link(plan.link);
+  const bool radio = link.lte && machine.plan->name != link.ends.back();
+  ns3::Ptr<LinkDevice> wired;
+  if (radio) {
+    port.device = lte_[plan.link]->add(machine.node);
+    for (const net::Prefix& address : plan.addresses)
+      links_[plan.link]->add_device(machine.plan->name, address.ip);
+  } else {
+    port.device = wired = ns3::CreateObject<LinkDevice>();
+    size_t number = 1;
+    for (const auto& other : machines_) number += other->ports.size();
+    port.mac = mac_of(number - 1);
+    wired->SetAddress(port.mac);
+    wired->SetMtu(static_cast<uint16_t>(link.mtu));
+    machine.node->AddDevice(wired);
+    const std::string direction = "link/" + plan.link + '/' + machine.plan->name + '/' + plan.name;
+    links_[plan.link]->attach(wired, net::derive_seed(plan_.rng_seed, direction),
+                              machine.plan->name);
+  }
   ns3::Names::Add(machine.node, plan.name, port.device);  // Host::interfaces() says it
-  const std::string direction = "link/" + plan.link + '/' + machine.plan->name + '/' + plan.name;
-  links_[plan.link]->attach(port.device, net::derive_seed(plan_.rng_seed, direction));
 
   const auto ipv4 = machine.node->GetObject<ns3::Ipv4>();
   const auto ipv6 = machine.node->GetObject<ns3::Ipv6>();
@@ -195,13 +224,34 @@ net::Status Network::add_port(Machine& machine, const InterfacePlan& plan,
         Capture::open(capture_folder + '/' + (says_node ? "" : node + '-') + plan.name + ".pcap");
     if (!capture) return capture.status();
     port.capture = std::move(*capture);
-    port.device->tap = [capture = port.capture.get()](ns3::Ptr<const ns3::Packet> packet,
-                                                      ns3::Mac48Address from, ns3::Mac48Address to,
-                                                      uint16_t protocol) {
-      capture->write(ns3_world::from_ns3(ns3::Simulator::Now()), *packet, from, to, protocol);
-    };
+    if (radio)
+      capture_ip(port);
+    else
+      wired->tap = [capture = port.capture.get()](ns3::Ptr<const ns3::Packet> packet,
+                                                  ns3::Mac48Address from, ns3::Mac48Address to,
+                                                  uint16_t protocol) {
+        capture->write(ns3_world::from_ns3(ns3::Simulator::Now()), *packet, from, to, protocol);
+      };
   }
   return {};
+}
+
+// A radio has no Ethernet frames: its IP packets are shown in some.
+void Network::capture_ip(Port& port) {
+  const auto note = [](Capture* capture, uint32_t wanted, ns3::Ptr<const ns3::Packet> packet,
+                       ns3::Ptr<ns3::Ipv4>, uint32_t interface) {
+    constexpr uint16_t kIpv4 = 0x0800;  // IANA ethertype
+    if (interface == wanted)
+      capture->write(ns3_world::from_ns3(ns3::Simulator::Now()), *packet, mac_of(0), mac_of(0),
+                     kIpv4);
+  };
+  using Note =
+      void (*)(Capture*, uint32_t, ns3::Ptr<const ns3::Packet>, ns3::Ptr<ns3::Ipv4>, uint32_t);
+  const auto ipv4 = port.machine->node->GetObject<ns3::Ipv4L3Protocol>();
+  const auto callback =
+      ns3::MakeBoundCallback(static_cast<Note>(note), port.capture.get(), port.v4);
+  ipv4->TraceConnectWithoutContext("Tx", callback);
+  ipv4->TraceConnectWithoutContext("Rx", callback);
 }
 
 net::Status Network::add_route(Machine& machine, const RoutePlan& route) {
@@ -329,6 +379,10 @@ net::Status Network::change_address(const std::string& node, const std::string& 
   }
   return {net::Error::not_found, "there is no NAT '" + node + "'"};
 }
+
+void Network::count(const std::string& link) { links_[link]->count(*link_logs_[link]); }
+
+net::Time Network::ready_at() const { return lte_.empty() ? net::Time(0) : Lte::kAttached; }
 
 void Network::log_counters() {
   for (const auto& machine : machines_)

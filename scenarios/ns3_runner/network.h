@@ -13,6 +13,7 @@
 #include "model/ns3/nat_router.h"
 #include "scenarios/ns3_runner/capture.h"
 #include "scenarios/ns3_runner/link.h"
+#include "scenarios/ns3_runner/lte.h"
 #include "scenarios/ns3_runner/plan.h"
 #include "scenarios/ns3_runner/run_log.h"
 
@@ -32,7 +33,10 @@ class Network {
 
   // "198.51.100.7,198.51.100.8": new public addresses of a NAT, known to its neighbours at once.
   net::Status change_address(const std::string& node, const std::string& addresses);
-  void log_counters();  // of every NAT, in the plan's order
+  void log_counters();                  // of every NAT, in the plan's order
+  void count(const std::string& link);  // writes `link.counted` for each of its stations
+  // When services may start: radios need a moment to attach.
+  net::Time ready_at() const;
 
  private:
   struct Port;  // an interface of a node
@@ -44,6 +48,8 @@ class Network {
                        const std::string& capture_folder);
   net::Status add_route(Machine& machine, const RoutePlan& route);
   net::Status add_nat(Machine& machine);
+  std::pair<net::Prefix, net::IpAddress> carrier_of(const LinkPlan& link) const;
+  void capture_ip(Port& port);
   void fill_neighbours();
   void know(const Port& who, const net::IpAddress& address);
   Port* port(Machine& machine, const std::string& interface);
@@ -51,7 +57,9 @@ class Network {
   const RunPlan& plan_;
   RunLog& log_;
   std::map<std::string, ns3::Ptr<Link>> links_;
-  std::vector<std::unique_ptr<Machine>> machines_;  // in the plan's order
+  std::map<std::string, net::EventLog*> link_logs_;
+  std::map<std::string, std::unique_ptr<Lte>> lte_;  // by their links' names
+  std::vector<std::unique_ptr<Machine>> machines_;   // in the plan's order
   std::vector<std::unique_ptr<net::EventLog>> logs_;
 };
 

@@ -189,9 +189,15 @@ LinkPlan read_link(const Place& place) {
   link.name = place.get("name").text();
   link.ends = place.get("ends").texts();
   if (link.ends.size() < 2) place.get("ends").fail("a link has at least two ends");
-  if (const auto access = place.find("access"))
-    if (access->text() != "ethernet")
-      access->fail("access '" + access->text() + "' is not there yet; only 'ethernet' is");
+  if (const auto access = place.find("access")) {
+    if (access->text() != "ethernet" && access->text() != "lte")
+      access->fail("access '" + access->text() + "' is not there; 'ethernet' and 'lte' are");
+    if (access->text() == "lte") link.lte.emplace();
+  }
+  if (link.lte) {
+    if (const auto v = place.find("wake_ms")) link.lte->wake = v->ms();
+    if (const auto v = place.find("idle_ms")) link.lte->idle = v->ms();
+  }
   if (const auto v = place.find("delay_ms")) link.delay = v->ms();
   if (const auto v = place.find("jitter_ms")) link.jitter = v->ms();
   if (const auto v = place.find("rate_mbps")) link.rate_mbps = v->number();
@@ -219,7 +225,8 @@ Condition read_condition(const Place& place, const RunPlan& run) {
   condition.nodes = nodes.texts();
   if (condition.nodes.empty()) nodes.fail("names no node, so it would never be met");
   for (const std::string& node : condition.nodes)
-    if (!run.node(node)) nodes.fail("there is no node '" + node + "'");
+    if (!run.node(node) && !run.link(node))
+      nodes.fail("there is no node '" + node + "', and no such link");
   return condition;
 }
 

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/link/radio.h"
 #include "model/net/address.h"
 #include "model/net/bytes.h"
 #include "model/net/error.h"
@@ -46,6 +47,9 @@ struct NodePlan {
 struct LinkPlan {
   std::string name;
   std::vector<std::string> ends;  // nodes
+  // Access "lte": devices, and last the carrier's router or NAT; the radio's states. What else the
+  // plan says of a radio is for emulated ones.
+  std::optional<link::RadioOptions> lte;
   net::Duration delay{0}, jitter{0};
   double loss = 0;       // probability, 0..1
   double rate_mbps = 0;  // 0: no limit

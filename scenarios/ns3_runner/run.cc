@@ -99,7 +99,7 @@ net::Status Run::prepare() {
       if (result_.why == Why::budget) result_.why = Why::until;
       ns3::Simulator::Stop(ns3_world::to_ns3(plan_.linger));
     });
-  ns3::Simulator::Schedule(ns3::Time(0), &Run::start, this);
+  ns3::Simulator::Schedule(ns3_world::to_ns3(network_->ready_at()), &Run::start, this);
   for (const StepPlan& step : plan_.timeline) {
     if (!step.when)
       schedule(step);
@@ -180,8 +180,9 @@ net::Status Run::act_on_link(const StepPlan& step) {
   Link* link = network_->link(step.link);
   const std::vector<std::string> parts = words(step.action);
   const net::Status unknown(net::Error::invalid,
-                            "a link takes 'cut', 'mend' and 'set NAME=NUMBER ...' with delay_ms, "
-                            "jitter_ms, loss (0 to 1) and rate_mbps");
+                            "a link takes 'cut', 'mend', 'count' and 'set NAME=NUMBER ...' with "
+                            "delay_ms, jitter_ms, loss (0 to 1) and rate_mbps");
+  if (parts.size() == 1 && parts[0] == "count") return network_->count(step.link), net::Status();
   if (parts.size() == 1 && (parts[0] == "cut" || parts[0] == "mend")) {
     link->cut = parts[0] == "cut";
     return {};

@@ -126,6 +126,19 @@ TEST(RunnerRun, FollowsItsTimeline) {
   EXPECT_DOUBLE_EQ(time_of(heard.at(2)), 180);  // the new delay
 }
 
+TEST(RunnerRun, CountsWhatCrossedALinkSinceTheLastCount) {
+  RunText run = two_hosts();  // a question every 10 ms and its answer, 10 ms each way
+  run.timeline = steps(R"({"at_ms": 45, "link": "cable", "do": "count"},
+                          {"at_ms": 500, "link": "cable", "do": "count"},
+                          {"at_ms": 501, "link": "cable", "do": "count"})");
+  const auto result = execute(run);
+  const auto counts = lines_with(result.log, {"\"counted\"", "\"end\":\"a\""});
+  ASSERT_EQ(counts.size(), 3u);
+  EXPECT_THAT(counts[0], HasSubstr("\"sent_packets\":5"));
+  EXPECT_THAT(counts[0], HasSubstr("\"received_packets\":3"));
+  EXPECT_THAT(counts[2], HasSubstr("\"packets\":0,\"bytes\":0"));
+}
+
 TEST(RunnerRun, LosesWhatIsSentOverACutLink) {
   RunText run = two_hosts();
   run.timeline = steps(R"({"at_ms": 55, "link": "cable", "do": "cut"},

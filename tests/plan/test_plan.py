@@ -104,6 +104,14 @@ def test_a_nat_hides_its_inside_from_the_routes_outside(house):
     assert run["services"][0]["argv"] == ["stun-server", "--bind", "203.0.113.2:3478"]
 
 
+def test_a_radio_has_numbers_and_is_told_only_on_lte(house):
+    text = TOPOLOGY.replace('delay_ms = "$d"', 'delay_ms = "$d"\naccess = "ACCESS"\nidle_ms = 900')
+    lte, wired = (good(house("--on", "ns3", topology=text.replace("ACCESS", access)))["runs"][0]
+                  ["links"][0] for access in ("lte", "ethernet"))
+    assert (lte["access"], lte["idle_ms"], lte["wake_ms"], lte["up_grant_ms"]) == ("lte", 900, 260.1, 10)
+    assert "idle_ms" not in wired and wired["access"] == "ethernet"
+
+
 def test_set_fixes_an_axis_or_opens_one(house):
     assert len(good(house("--on", "ns3", "--set", "kind=open"))["runs"]) == 2
     plan = good(house("--on", "ns3", "--seed", "7", "--set", "d=1,2,3"))
@@ -130,6 +138,12 @@ def test_set_fixes_an_axis_or_opens_one(house):
     ("out of range", TOPOLOGY, SCENARIO, ["--set", "d=-1"], "out of range"),
     ("until of nobody", TOPOLOGY, SCENARIO.replace('nodes = ["s"]', 'nodes = ["z"]'), [],
      "there is no node 'z'"),
+    ("an access that is none", TOPOLOGY.replace('delay_ms = "$d"', 'access = "let"'), SCENARIO, [],
+     "access 'let'; known are: ethernet, lte"),
+    ("a radio between routers", TOPOLOGY.replace('subnet = "198', 'access = "lte"\nsubnet = "198'),
+     SCENARIO, [], "'n' is a nat"),
+    ("a radio out of range", TOPOLOGY.replace('delay_ms = "$d"', 'access = "lte"\nwake_ms = -1'),
+     SCENARIO, [], "wake_ms = -1 is out of range"),
     ("a router as NAT", TOPOLOGY.replace('core = { kind = "router" }',
      'core = { kind = "router", nat = "open" }'), SCENARIO, [], "'core' is a router"),
     ("no such topology", TOPOLOGY, SCENARIO.replace('topology = "t"', 'topology = "tt"'), [],

@@ -145,13 +145,13 @@ class PlanNetwork(Mininet):
 
     def wire_config(self):
         """What culvert-wire is told, and the descriptors that it must inherit."""
-        keys = ("delay_ms", "jitter_ms", "loss", "rate_mbps", "mtu", "queue")
         links = []
         for link in self.run_plan["links"]:
-            entry = {"name": link["name"], **{key: link[key] for key in keys if key in link}}
-            entry["ends"] = [
-                {"interface": end.name, "fd": end.descriptor} for end in self.ends[link["name"]]
-            ]
+            # A radio's last end is the carrier's, so the ends stand as the plan has them.
+            ends = sorted(self.ends[link["name"]], key=lambda end: link["ends"].index(end.node.name))  # pylint: disable=W0640
+            entry = {**link, "ends": [
+                {"interface": end.name, "node": end.node.name, "fd": end.descriptor} for end in ends
+            ]}
             links.append(entry)
         descriptors = [end.descriptor for ends in self.ends.values() for end in ends]
         return {"links": links}, descriptors

@@ -21,6 +21,12 @@ std::array<uint8_t, 20> hmac_sha1(Bytes key, Bytes data) {
   return out;
 }
 
+std::array<uint8_t, 20> sha1(Bytes data) {
+  std::array<uint8_t, 20> out{};
+  gnutls_hash_fast(GNUTLS_DIG_SHA1, data.data(), data.size(), out.data());
+  return out;
+}
+
 std::array<uint8_t, 16> md5(Bytes data) {
   std::array<uint8_t, 16> out{};
   gnutls_hash_fast(GNUTLS_DIG_MD5, data.data(), data.size(), out.data());

@@ -16,6 +16,8 @@ using Key = std::array<uint8_t, 32>;
 std::array<uint8_t, 32> hmac_sha256(Bytes key, Bytes data);
 // HMAC-SHA1, only for STUN's MESSAGE-INTEGRITY (RFC 8489 section 14.5).
 std::array<uint8_t, 20> hmac_sha1(Bytes key, Bytes data);
+// SHA-1, only for the WebSocket opening (RFC 6455 section 4.2.2).
+std::array<uint8_t, 20> sha1(Bytes data);
 // MD5 and SHA-256, only for STUN's long-term keys (RFC 8489 section 9.2.2) and for checksums.
 std::array<uint8_t, 16> md5(Bytes data);
 std::array<uint8_t, 32> sha256(Bytes data);

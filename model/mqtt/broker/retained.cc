@@ -167,17 +167,20 @@ void RetainedMessages::match(std::string_view filter, net::Time now,
   }
 }
 
-size_t RetainedMessages::expire(net::Time now, size_t most) {
+size_t RetainedMessages::expire(net::Time now, size_t most,
+                                const std::function<void(const MessagePtr&)>& gone) {
   size_t count = 0;
   for (; count < most && !tree_->expiring.empty(); ++count) {
     const Message* first = *tree_->expiring.begin();
     if (!first->expired(now)) break;
     const MessagePtr keep(first);  // its topic is looked up while it goes
     erase(keep->topic());
+    if (gone) gone(keep);
   }
   return count;
 }
 
+size_t RetainedMessages::expiring() const { return tree_->expiring.size(); }
 size_t RetainedMessages::size() const { return tree_->topics.size(); }
 size_t RetainedMessages::bytes() const { return tree_->bytes; }
 

@@ -24,7 +24,10 @@ class RetainedMessages {
   // in the order of topics. Looks only where the filter can match.
   void match(std::string_view filter, net::Time now,
              const std::function<void(const MessagePtr&)>& visit) const;
-  size_t expire(net::Time now, size_t most);  // drops up to `most` expired ones; how many
+  // Drops up to `most` expired ones, each of which `gone` is told; how many.
+  size_t expire(net::Time now, size_t most,
+                const std::function<void(const MessagePtr&)>& gone = {});
+  size_t expiring() const;  // how many will expire some day
   size_t size() const;
   size_t bytes() const;
 

@@ -95,7 +95,9 @@ TEST(Retained, ExpireAndAreNotFoundAnyMore) {
   EXPECT_THAT(found(retained, "#", 15s), ElementsAre("b", "c"));
   EXPECT_THAT(found(retained, "a", 15s), IsEmpty());
   EXPECT_EQ(retained.expire(14s, 10), 0u);
-  EXPECT_EQ(retained.expire(25s, 1), 1u);
+  EXPECT_EQ(retained.expiring(), 2u);
+  EXPECT_EQ(retained.expire(25s, 1, [](const MessagePtr& m) { EXPECT_EQ(m->topic(), "a"); }), 1u);
+  EXPECT_EQ(retained.expiring(), 1u);
   EXPECT_EQ(retained.size(), 2u);
   EXPECT_EQ(retained.expire(25s, 10), 1u);
   EXPECT_EQ(retained.expire(25s, 10), 0u);

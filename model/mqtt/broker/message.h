@@ -21,7 +21,8 @@ class Message {
 
   std::string_view topic() const { return topic_; }
   Bytes payload() const { return payload_; }
-  const MessageProperties& properties() const;  // views into this message
+  const MessageProperties& properties() const;      // views into this message
+  bool plain() const { return extra_ == nullptr; }  // has no properties
   uint8_t qos() const { return qos_; }
   bool retain() const { return retain_; }
   net::Time expires() const { return expires_; }  // Time::max(): never

@@ -58,7 +58,8 @@ struct BrokerCounters {
   uint64_t duplicates = 0;                           // QoS 2 PUBLISHes recognised as already there
   uint64_t dropped_queue_full = 0, dropped_expired = 0, dropped_too_big = 0, dropped_qos0 = 0;
   uint64_t queued = 0, queued_bytes = 0;
-  uint64_t faults = 0;  // malformed packets and protocol errors
+  uint64_t refused_publishes = 0;  // by the access rules, quotas, or because they make no sense
+  uint64_t faults = 0;             // malformed packets and protocol errors
   uint64_t commits = 0, commit_failures = 0;
 };
 

@@ -124,7 +124,7 @@ void Core::flush_turn() {
   note_time();
   flush_posted_ = false;
   close_doomed();
-  journal_.flush();
+  commits_.flush();
   flushing_.swap(dirty_);
   for (size_t i = 0; i < flushing_.size(); ++i) {
     Connection* c = flushing_[i];
@@ -134,7 +134,7 @@ void Core::flush_turn() {
   }
   flushing_.clear();
   gone_.clear();
-  if (stopped_ && counters_.connections == 0 && !journal_.busy()) {
+  if (stopped_ && counters_.connections == 0 && !commits_.busy()) {
     stop_timer_.cancel();
     std::exchange(stopped_, nullptr)();
   }
@@ -151,7 +151,7 @@ void Core::park(Connection& c) {
 }
 
 void Core::unpark() {
-  if (parked_.empty() || journal_.behind()) return;
+  if (parked_.empty() || commits_.behind()) return;
   std::vector<Connection*> again;
   again.swap(parked_);
   for (Connection* c : again) {

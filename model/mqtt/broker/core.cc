@@ -38,7 +38,7 @@ Core::Core(net::Host& host, BrokerOptions options, Access& access, net::Store* s
     : host_(host),
       options_(std::move(options)),
       access_(access),
-      journal_(*this, store),
+      commits_(*this, store),
       now_(host.now()),
       by_id_(0, IdHash{secure_seed(host)}),
       retained_(options_.retained_messages, options_.retained_bytes),

@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "model/mqtt/broker/access.h"
+#include "model/mqtt/broker/commit_queue.h"
 #include "model/mqtt/broker/connection.h"
 #include "model/mqtt/broker/id_lists.h"
-#include "model/mqtt/broker/journal.h"
 #include "model/mqtt/broker/options.h"
 #include "model/mqtt/broker/publish_encoder.h"
 #include "model/mqtt/broker/retained.h"
@@ -59,17 +59,18 @@ class Core {
   void note_time() { now_ = host_.now(); }
   net::Time now() const { return now_; }
   uint32_t packet_limit() const { return options_.packet_bytes; }
-  bool parks() const { return journal_.behind(); }
+  bool parks() const { return commits_.behind(); }
   void park(Connection& connection);  // until the store has caught up
 
-  // -- for Journal ------------------------------------------------------------------------------
-  // `failed`: why the commit failed; none: it did not.
-  void finish_publish(const Journal::Action& action, const Journal::Target* targets,
+  // -- for CommitQueue
+  // ------------------------------------------------------------------------------ `failed`: why
+  // the commit failed; none: it did not.
+  void finish_publish(const CommitQueue::Action& action, const CommitQueue::Target* targets,
                       net::Error failed);
   // Before that: what the message has retained is as it was.
-  void take_back(const Journal::Action& action);
-  void finish_again(const Journal::Action& action);
-  void finish_reply(const Journal::Action& action);
+  void take_back(const CommitQueue::Action& action);
+  void finish_again(const CommitQueue::Action& action);
+  void finish_reply(const CommitQueue::Action& action);
   void unpark();
   void schedule_flush();
 
@@ -170,14 +171,15 @@ class Core {
   static void visit_shared(void* core, SharedGroup& group);
   void add_target(Session& s, const Subscription& subscription, bool shared);
   // Sends `message` to targets_, now or when it is durable. `action` is the publisher's part.
-  void route(const MessagePtr& message, Journal::Action action, bool must_store);
+  void route(const MessagePtr& message, CommitQueue::Action action, bool must_store);
   // Puts `message` where its topic's retained message is. False: there is no room.
-  bool retain(const MessagePtr& message, Journal::Action& action);
-  bool must_wait(const MessagePtr& message, const Journal::Action& action, bool must_store);
-  void send_now(const MessagePtr& message, const Journal::Action& action);
-  void acknowledge(const Journal::Action& action);
+  bool retain(const MessagePtr& message, CommitQueue::Action& action);
+  bool must_wait(const MessagePtr& message, const CommitQueue::Action& action, bool must_store);
+  void send_now(const MessagePtr& message, const CommitQueue::Action& action);
+  void acknowledge(const CommitQueue::Action& action);
   Connection* connection_at(uint32_t slot, uint32_t serial);
-  void roll_back(const Journal::Action& action, const Journal::Target* targets, net::Error failed);
+  void roll_back(const CommitQueue::Action& action, const CommitQueue::Target* targets,
+                 net::Error failed);
   // As the broker, a will or a redistributed message: tried again until the store has it.
   void publish_message(const MessagePtr& message, const Session* publisher);
 
@@ -230,12 +232,13 @@ class Core {
   void unstore_session(Session& s);
   void store_subscription(const Session& s, const SubscriptionRecord& record);
   void unstore_subscription(const Session& s, std::string_view filter);
-  void store_entry(Session& s, uint64_t sequence, OutEntry& entry, bool inside, Journal::Fate fate);
+  void store_entry(Session& s, uint64_t sequence, OutEntry& entry, bool inside,
+                   CommitQueue::Fate fate);
   void unstore_entry(Session& s, uint64_t sequence, OutEntry& entry);
-  void store_inbound(const Session& s, uint16_t id, const Message* message, Journal::Fate fate);
+  void store_inbound(const Session& s, uint16_t id, const Message* message, CommitQueue::Fate fate);
   void unstore_inbound(const Session& s, uint16_t id);
-  void store_retained(const MessagePtr& message, Journal::Fate fate);
-  void unstore_retained(const MessagePtr& message, Journal::Fate fate);
+  void store_retained(const MessagePtr& message, CommitQueue::Fate fate);
+  void unstore_retained(const MessagePtr& message, CommitQueue::Fate fate);
   void store_sent_mark(Session& s);
   void unrefer(const Message& message);
   net::Buffer message_record(const Message& message);
@@ -250,7 +253,7 @@ class Core {
   net::Host& host_;
   const BrokerOptions options_;
   Access& access_;
-  Journal journal_;
+  CommitQueue commits_;
   BrokerCounters counters_;
   net::Time now_{0};
 

@@ -65,7 +65,7 @@ void Core::arm_sweep() {
 void Core::sweep() {
   note_time();
   const size_t gone = retained_.expire(now_, kSweepMost, [this](const MessagePtr& message) {
-    unstore_retained(message, Journal::Fate::tried_again);
+    unstore_retained(message, CommitQueue::Fate::tried_again);
   });
   counters_.retained = retained_.size();
   if (gone == kSweepMost || retained_.expiring() > 0) arm_sweep();

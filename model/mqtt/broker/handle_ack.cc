@@ -45,21 +45,21 @@ void Core::handle_pubrec(Connection& c, OutEntry& entry, uint64_t sequence) {
   // PUBREL when the store has it: else a crash would send the PUBLISH again to a client that has
   // forgotten it.
   if (!again) {
-    store_entry(s, sequence, entry, false, Journal::Fate::tried_again);
+    store_entry(s, sequence, entry, false, CommitQueue::Fate::tried_again);
     forget_message(s, entry);
   }
-  Journal::Action action;
-  action.kind = Journal::Action::Kind::reply;
-  action.fate = Journal::Fate::tried_again;
+  CommitQueue::Action action;
+  action.kind = CommitQueue::Action::Kind::reply;
+  action.fate = CommitQueue::Fate::tried_again;
   action.type = Type::pubrel;
   action.packet_id = id;
   action.connection = c.slot;
   action.connection_serial = c.serial;
-  journal_.then(std::move(action));
+  commits_.then(std::move(action));
 }
 
 // PUBREL to a subscriber or PUBCOMP to a publisher, once the store has what it says.
-void Core::finish_reply(const Journal::Action& action) {
+void Core::finish_reply(const CommitQueue::Action& action) {
   note_time();
   if (action.type == Type::pubcomp) return acknowledge(action);
   Connection* c = connection_at(action.connection, action.connection_serial);

@@ -148,7 +148,7 @@ void Core::establish(Connection& c, const Connect& p, const LoginAnswer& answer)
   set_due(*s, Due::session, net::Time::max());
   forget_will(*s);  // 3.1.3-9: the one that waited for its delay
   if (p.will) keep_will(*s, *p.will);
-  if (s->expiry_s > 0 && journal_.on()) s->durable = true;
+  if (s->expiry_s > 0 && commits_.on()) s->durable = true;
   if (s->durable) store_session(*s, true);
 
   c.answers.reset();
@@ -166,9 +166,9 @@ void Core::establish(Connection& c, const Connect& p, const LoginAnswer& answer)
   if (!s->durable && !ended) return come_up(c, *s, connack);
   // The store must know the session (and have forgotten the one before) when the client does.
   c.blocked = true;
-  Journal::Action action;
-  action.kind = Journal::Action::Kind::call;
-  action.fate = Journal::Fate::tried_again;
+  CommitQueue::Action action;
+  action.kind = CommitQueue::Action::Kind::call;
+  action.fate = CommitQueue::Fate::tried_again;
   action.call = [this, slot = c.slot, serial = c.serial, index = s->index, number = s->serial,
                  connack = std::move(connack)] {
     Session* session = session_at(index, number);
@@ -191,7 +191,7 @@ void Core::establish(Connection& c, const Connect& p, const LoginAnswer& answer)
     if (session != nullptr && session->connection == nullptr)
       leave_alone(*session, false, Reason::unspecified_error);
   };
-  journal_.then(std::move(action));
+  commits_.then(std::move(action));
 }
 
 // The session's connection is there, and the client is told.

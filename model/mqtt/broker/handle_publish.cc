@@ -175,9 +175,9 @@ void Core::negative_ack(Connection& c, uint8_t qos, uint16_t id, Reason reason,
 void Core::accept_publish(Connection& c, const Publish& p) {
   Session& s = *c.session;
   const MessagePtr message = Message::make(p, now_);
-  Journal::Action action;
+  CommitQueue::Action action;
   action.qos = p.qos;
-  action.fate = p.qos == 0 ? Journal::Fate::tried_again : Journal::Fate::refused;
+  action.fate = p.qos == 0 ? CommitQueue::Fate::tried_again : CommitQueue::Fate::refused;
   if (p.qos > 0) {
     action.packet_id = p.packet_id;
     action.type = p.qos == 1 ? Type::puback : Type::pubrec;
@@ -221,9 +221,9 @@ void Core::again(Connection& c, uint16_t id) {
     inbound.connection = c.serial;
     ++c.unacknowledged;
   }
-  Journal::Action action;
-  action.kind = Journal::Action::Kind::again;
-  action.fate = Journal::Fate::tried_again;
+  CommitQueue::Action action;
+  action.kind = CommitQueue::Action::Kind::again;
+  action.fate = CommitQueue::Fate::tried_again;
   action.type = Type::pubrec;
   action.packet_id = id;
   action.connection = c.slot;
@@ -231,11 +231,11 @@ void Core::again(Connection& c, uint16_t id) {
   action.session = c.session->index;
   action.session_serial = c.session->serial;
   // The first one's commit may be under way: this one's answer must not come before.
-  if (!journal_.busy()) return finish_again(action);
-  journal_.then(std::move(action));
+  if (!commits_.busy()) return finish_again(action);
+  commits_.then(std::move(action));
 }
 
-void Core::finish_again(const Journal::Action& action) {
+void Core::finish_again(const CommitQueue::Action& action) {
   Connection* c = connection_at(action.connection, action.connection_serial);
   Session* s = session_at(action.session, action.session_serial);
   if (c == nullptr || s == nullptr || c->session != s) return;
@@ -246,9 +246,9 @@ void Core::finish_again(const Journal::Action& action) {
 
 void Core::handle_pubrel(Connection& c, uint16_t id) {
   Session& s = *c.session;
-  Journal::Action action;
+  CommitQueue::Action action;
   action.type = Type::pubcomp;
-  action.fate = Journal::Fate::tried_again;
+  action.fate = CommitQueue::Fate::tried_again;
   action.packet_id = id;
   action.connection = c.slot;
   action.connection_serial = c.serial;
@@ -268,11 +268,11 @@ void Core::handle_pubrel(Connection& c, uint16_t id) {
     match(*message, &s);
     return route(message, std::move(action), s.durable);
   }
-  if (!journal_.on() || (!s.durable && !journal_.busy())) return acknowledge(action);
+  if (!commits_.on() || (!s.durable && !commits_.busy())) return acknowledge(action);
   // PUBCOMP when the store has forgotten the identifier: else a crash would take the next message
   // that has it for this one.
-  action.kind = Journal::Action::Kind::reply;
-  journal_.then(std::move(action));
+  action.kind = CommitQueue::Action::Kind::reply;
+  commits_.then(std::move(action));
 }
 
 }  // namespace culvert::mqtt

@@ -106,16 +106,16 @@ Reason Core::subscribe(Session& s, const Subscribe::Entry& entry, uint32_t id, b
 // Sends `packet`, then what is retained: now, or when the store knows of the subscriptions.
 void Core::answer_when_stored(Connection& c, const Packet& packet,
                               std::vector<SubscriptionRecord> retained, bool changed) {
-  if (!journal_.on() || !((c.session->durable && changed) || journal_.busy())) {
+  if (!commits_.on() || !((c.session->durable && changed) || commits_.busy())) {
     c.send(packet);
     for (const SubscriptionRecord& wanted : retained) send_retained(*c.session, wanted);
     return;
   }
   net::Buffer bytes;
   if (!encode(packet, c.version, bytes)) return;
-  Journal::Action action;
-  action.kind = Journal::Action::Kind::call;
-  action.fate = Journal::Fate::tried_again;
+  CommitQueue::Action action;
+  action.kind = CommitQueue::Action::Kind::call;
+  action.fate = CommitQueue::Fate::tried_again;
   action.call = [this, slot = c.slot, serial = c.serial, bytes = std::move(bytes),
                  retained = std::move(retained)] {
     Connection* to = connection_at(slot, serial);
@@ -126,7 +126,7 @@ void Core::answer_when_stored(Connection& c, const Packet& packet,
     to->written();
     for (const SubscriptionRecord& wanted : retained) send_retained(*to->session, wanted);
   };
-  journal_.then(std::move(action));
+  commits_.then(std::move(action));
 }
 
 void Core::send_retained(Session& s, const SubscriptionRecord& wanted) {
@@ -146,8 +146,8 @@ void Core::send_retained(Session& s, const SubscriptionRecord& wanted) {
     target.id = wanted.id;
     target.more.clear();
     target_count_ = 1;
-    Journal::Action action;
-    action.fate = Journal::Fate::tried_again;
+    CommitQueue::Action action;
+    action.fate = CommitQueue::Fate::tried_again;
     route(message, std::move(action), false);
   }
 }

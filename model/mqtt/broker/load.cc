@@ -36,15 +36,15 @@ struct Core::Loading {
 
 net::Status Core::load() {
   note_time();
-  if (!journal_.on()) return {};
-  net::Store& store = *journal_.store();
+  if (!commits_.on()) return {};
+  net::Store& store = *commits_.store();
   const net::Result<net::Buffer> schema = store.get(record::schema_key());
   if (schema && (schema->size() != 1 || (*schema)[0] != record::kSchema)) {
     return {net::Error::unsupported, "the store was written by another version of the broker"};
   }
   if (!schema && schema.error() != net::Error::not_found) return schema.status();
   if (!schema) {
-    journal_.put(record::schema_key(), {record::kSchema}, Journal::Fate::tried_again);
+    commits_.put(record::schema_key(), {record::kSchema}, CommitQueue::Fate::tried_again);
   }
   Loading loading;
   load_sessions(store, loading);
@@ -54,7 +54,7 @@ net::Status Core::load() {
     if (!message || key.compare(1, std::string::npos, message->topic()) != 0 ||
         !retained_.put(message)) {
       ++loading.bad;
-      journal_.erase(key);
+      commits_.erase(key);
     }
   });
   counters_.retained = retained_.size();
@@ -63,7 +63,7 @@ net::Status Core::load() {
     if (message->stored().references == 0) loading.unused.push_back(number);
   }
   std::sort(loading.unused.begin(), loading.unused.end());
-  for (const uint64_t number : loading.unused) journal_.erase(record::message_key(number));
+  for (const uint64_t number : loading.unused) commits_.erase(record::message_key(number));
   log("loaded", {{"sessions", counters_.sessions},
                  {"subscriptions", counters_.subscriptions},
                  {"queued", counters_.queued},
@@ -81,7 +81,7 @@ void Core::load_sessions(const net::Store& store, Loading& loading) {
     if (!serial || key.size() != 5 || !record::decode(bytes, value) ||
         find_session(value.client_id) != nullptr) {
       ++loading.bad;
-      journal_.erase(key);
+      commits_.erase(key);
       return;
     }
     Session& s = *create_session(std::string(value.client_id), std::string(value.user));
@@ -114,7 +114,7 @@ void Core::load_sessions(const net::Store& store, Loading& loading) {
     uint32_t id = 0;
     if (s == nullptr || key.size() < 6 || !record::decode(bytes, options, id)) {
       ++loading.bad;
-      journal_.erase(key);
+      commits_.erase(key);
       return;
     }
     const std::string_view filter = std::string_view(key).substr(5);
@@ -135,7 +135,7 @@ void Core::load_queues(const net::Store& store, Loading& loading) {
     const MessagePtr message = number ? load_message(bytes) : nullptr;
     if (!message) {
       ++loading.bad;
-      journal_.erase(key);
+      commits_.erase(key);
       return;
     }
     message->stored().number = *number;
@@ -148,7 +148,7 @@ void Core::load_queues(const net::Store& store, Loading& loading) {
     const std::optional<uint64_t> sequence = record::number_at(key, 5, 8);
     if (!sequence || loading.session(key) == nullptr) {
       ++loading.bad;
-      journal_.erase(key);
+      commits_.erase(key);
       return;
     }
     entries.push_back({loading.session(key)->serial, *sequence, {bytes.begin(), bytes.end()}});
@@ -161,7 +161,7 @@ void Core::load_queues(const net::Store& store, Loading& loading) {
       continue;
     }
     ++loading.bad;
-    journal_.erase(record::entry_key(stored.session, stored.sequence));
+    commits_.erase(record::entry_key(stored.session, stored.sequence));
   }
   store.scan("i", [&](const std::string& key, Bytes bytes) {
     Session* s = loading.session(key);
@@ -169,7 +169,7 @@ void Core::load_queues(const net::Store& store, Loading& loading) {
     const MessagePtr message = bytes.empty() ? nullptr : load_message(bytes);
     if (s == nullptr || !id || (!bytes.empty() && !message)) {
       ++loading.bad;
-      journal_.erase(key);
+      commits_.erase(key);
       return;
     }
     s->inbound[static_cast<uint16_t>(*id)].message = message;

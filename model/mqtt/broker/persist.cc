@@ -53,28 +53,30 @@ void Core::store_session(Session& s, bool connected) {
       value.will_delay_s = s.rare->will_delay_s;
     }
   }
-  journal_.put(record::session_key(s.serial), record::encode(value), Journal::Fate::tried_again);
+  commits_.put(record::session_key(s.serial), record::encode(value),
+               CommitQueue::Fate::tried_again);
 }
 
 void Core::unstore_session(Session& s) {
   for (const SubscriptionRecord& subscription : s.subscriptions) {
     unstore_subscription(s, subscription.filter);
   }
-  journal_.erase(record::mark_key(s.serial));
-  journal_.erase(record::session_key(s.serial));
+  commits_.erase(record::mark_key(s.serial));
+  commits_.erase(record::session_key(s.serial));
 }
 
 void Core::store_subscription(const Session& s, const SubscriptionRecord& subscription) {
-  journal_.put(record::subscription_key(s.serial, subscription.filter),
-               record::encode(subscription.options, subscription.id), Journal::Fate::tried_again);
+  commits_.put(record::subscription_key(s.serial, subscription.filter),
+               record::encode(subscription.options, subscription.id),
+               CommitQueue::Fate::tried_again);
 }
 
 void Core::unstore_subscription(const Session& s, std::string_view filter) {
-  journal_.erase(record::subscription_key(s.serial, filter));
+  commits_.erase(record::subscription_key(s.serial, filter));
 }
 
 void Core::store_entry(Session& s, uint64_t sequence, OutEntry& entry, bool inside,
-                       Journal::Fate fate) {
+                       CommitQueue::Fate fate) {
   record::EntryValue value;
   value.qos = entry.qos;
   value.retain = entry.retain;
@@ -100,18 +102,18 @@ void Core::store_entry(Session& s, uint64_t sequence, OutEntry& entry, bool insi
       if (stored.number == 0) {
         stored.number = ++message_numbers_;
         stored.references = 0;
-        journal_.put(record::message_key(stored.number), message_record(*entry.message), fate);
+        commits_.put(record::message_key(stored.number), message_record(*entry.message), fate);
       }
       ++stored.references;
       value.number = stored.number;
     }
   }
   entry.stored = true;
-  journal_.put(record::entry_key(s.serial, sequence), record::encode(value), fate);
+  commits_.put(record::entry_key(s.serial, sequence), record::encode(value), fate);
 }
 
 void Core::unstore_entry(Session& s, uint64_t sequence, OutEntry& entry) {
-  journal_.erase(record::entry_key(s.serial, sequence));
+  commits_.erase(record::entry_key(s.serial, sequence));
   if (!entry.inside && entry.message) unrefer(*entry.message);
   entry.stored = false;
 }
@@ -119,34 +121,34 @@ void Core::unstore_entry(Session& s, uint64_t sequence, OutEntry& entry) {
 void Core::unrefer(const Message& message) {
   Message::Stored& stored = message.stored();
   if (stored.references == 0 || --stored.references > 0) return;
-  journal_.erase(record::message_key(stored.number));
+  commits_.erase(record::message_key(stored.number));
   stored.number = 0;
 }
 
 void Core::store_sent_mark(Session& s) {
   net::Buffer value;
   record::put64(value, s.first + s.next);
-  journal_.put(record::mark_key(s.serial), std::move(value), Journal::Fate::tried_again);
+  commits_.put(record::mark_key(s.serial), std::move(value), CommitQueue::Fate::tried_again);
 }
 
 void Core::store_inbound(const Session& s, uint16_t id, const Message* message,
-                         Journal::Fate fate) {
-  journal_.put(record::inbound_key(s.serial, id),
+                         CommitQueue::Fate fate) {
+  commits_.put(record::inbound_key(s.serial, id),
                message == nullptr ? net::Buffer() : message_record(*message), fate);
 }
 
 void Core::unstore_inbound(const Session& s, uint16_t id) {
-  if (s.durable) journal_.erase(record::inbound_key(s.serial, id));
+  if (s.durable) commits_.erase(record::inbound_key(s.serial, id));
 }
 
-void Core::store_retained(const MessagePtr& message, Journal::Fate fate) {
-  if (!journal_.on()) return;
-  journal_.put(record::retained_key(message->topic()), message_record(*message), fate);
+void Core::store_retained(const MessagePtr& message, CommitQueue::Fate fate) {
+  if (!commits_.on()) return;
+  commits_.put(record::retained_key(message->topic()), message_record(*message), fate);
 }
 
-void Core::unstore_retained(const MessagePtr& message, Journal::Fate fate) {
-  if (!journal_.on()) return;
-  journal_.erase(record::retained_key(message->topic()), fate);
+void Core::unstore_retained(const MessagePtr& message, CommitQueue::Fate fate) {
+  if (!commits_.on()) return;
+  commits_.erase(record::retained_key(message->topic()), fate);
 }
 
 }  // namespace culvert::mqtt

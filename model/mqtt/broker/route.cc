@@ -58,14 +58,15 @@ void Core::visit_shared(void* core, SharedGroup& group) {
 
 // Whether this message has to wait for the store: because of what it changes there, or because
 // something earlier waits.
-bool Core::must_wait(const MessagePtr& message, const Journal::Action& action, bool must_store) {
-  if (!journal_.on() || (message->qos() == 0 && action.packet_id == 0)) return false;
-  if (must_store || journal_.busy()) return true;
+bool Core::must_wait(const MessagePtr& message, const CommitQueue::Action& action,
+                     bool must_store) {
+  if (!commits_.on() || (message->qos() == 0 && action.packet_id == 0)) return false;
+  if (must_store || commits_.busy()) return true;
   return std::any_of(targets_.begin(), targets_.begin() + static_cast<ptrdiff_t>(target_count_),
                      [](const Target& t) { return t.qos > 0 && t.session->durable; });
 }
 
-void Core::route(const MessagePtr& message, Journal::Action action, bool must_store) {
+void Core::route(const MessagePtr& message, CommitQueue::Action action, bool must_store) {
   if (!must_wait(message, action, must_store)) return send_now(message, action);
   size_t stored = 0;
   for (size_t i = 0; i < target_count_; ++i) {
@@ -77,12 +78,12 @@ void Core::route(const MessagePtr& message, Journal::Action action, bool must_st
   for (size_t i = 0; i < target_count_; ++i) {
     const Target& target = targets_[i];
     Session& s = *target.session;
-    Journal::Target to;
+    CommitQueue::Target to;
     to.session = s.index;
     to.serial = s.serial;
     to.retain = target.retain;
     to.free = target.free;
-    to.sequence = Journal::kQos0;
+    to.sequence = CommitQueue::kQos0;
     if (target.qos == 0) {
       to.ids = ids_of(target);
     } else {
@@ -91,15 +92,15 @@ void Core::route(const MessagePtr& message, Journal::Action action, bool must_st
       to.sequence = s.end() - 1;
       if (s.durable) store_entry(s, to.sequence, *entry, inside, action.fate);
     }
-    journal_.add(to);
+    commits_.add(to);
     ++added;
   }
   action.message = message;
-  journal_.then(std::move(action), added);
+  commits_.then(std::move(action), added);
   schedule_flush();
 }
 
-void Core::send_now(const MessagePtr& message, const Journal::Action& action) {
+void Core::send_now(const MessagePtr& message, const CommitQueue::Action& action) {
   if (action.packet_id != 0) acknowledge(action);  // first, if it is one connection (4.3.3)
   for (size_t i = 0; i < target_count_; ++i) {
     const Target& target = targets_[i];
@@ -119,7 +120,7 @@ Connection* Core::connection_at(uint32_t slot, uint32_t serial) {
 }
 
 // PUBACK, PUBREC or PUBCOMP for what a client has published.
-void Core::acknowledge(const Journal::Action& action) {
+void Core::acknowledge(const CommitQueue::Action& action) {
   Connection* c = connection_at(action.connection, action.connection_serial);
   if (c == nullptr || c->state != Connection::State::up) return;
   if (action.type != Type::pubrec && c->unacknowledged > 0) --c->unacknowledged;
@@ -134,15 +135,15 @@ void Core::acknowledge(const Journal::Action& action) {
 }
 
 // The commit is done: what waited for it goes on.
-void Core::finish_publish(const Journal::Action& action, const Journal::Target* targets,
+void Core::finish_publish(const CommitQueue::Action& action, const CommitQueue::Target* targets,
                           net::Error failed) {
   note_time();
   if (failed != net::Error::none) return roll_back(action, targets, failed);
   if (action.packet_id != 0) acknowledge(action);
   for (uint32_t i = 0; i < action.targets; ++i) {
-    const Journal::Target& target = targets[i];
+    const CommitQueue::Target& target = targets[i];
     Session* s = session_at(target.session, target.serial);
-    if (target.sequence == Journal::kQos0) {
+    if (target.sequence == CommitQueue::kQos0) {
       if (s == nullptr) {
         ids_.release(target.ids);
       } else {
@@ -158,7 +159,7 @@ void Core::finish_publish(const Journal::Action& action, const Journal::Target* 
   }
 }
 
-void Core::take_back(const Journal::Action& action) {
+void Core::take_back(const CommitQueue::Action& action) {
   if (!action.retained) return;
   if (action.retained_before) {
     retained_.put(action.retained_before);
@@ -169,12 +170,12 @@ void Core::take_back(const Journal::Action& action) {
 }
 
 // The commit failed: as if the message had never come; its publisher is told.
-void Core::roll_back(const Journal::Action& action, const Journal::Target* targets,
+void Core::roll_back(const CommitQueue::Action& action, const CommitQueue::Target* targets,
                      net::Error failed) {
   for (uint32_t i = 0; i < action.targets; ++i) {
-    const Journal::Target& target = targets[i];
+    const CommitQueue::Target& target = targets[i];
     Session* s = session_at(target.session, target.serial);
-    if (target.sequence == Journal::kQos0) {
+    if (target.sequence == CommitQueue::kQos0) {
       ids_.release(target.ids);
       continue;
     }
@@ -197,7 +198,7 @@ void Core::roll_back(const Journal::Action& action, const Journal::Target* targe
       "the message could not be stored");
 }
 
-bool Core::retain(const MessagePtr& message, Journal::Action& action) {
+bool Core::retain(const MessagePtr& message, CommitQueue::Action& action) {
   const MessagePtr before = retained_.find(message->topic());
   if (message->payload().empty()) {  // 3.3.1-6, 3.3.1-7
     if (!before) return true;
@@ -215,8 +216,8 @@ bool Core::retain(const MessagePtr& message, Journal::Action& action) {
 }
 
 void Core::publish_message(const MessagePtr& message, const Session* publisher) {
-  Journal::Action action;
-  action.fate = Journal::Fate::tried_again;
+  CommitQueue::Action action;
+  action.fate = CommitQueue::Fate::tried_again;
   if (message->retain() && !retain(message, action) && logs()) {
     log("retained_full", {{"topic", message->topic()}, {"retained", retained_.size()}});
   }

@@ -50,8 +50,8 @@ void Core::redistribute(const MessagePtr& message, uint32_t share) {
   }
   target_count_ = kept;
   if (kept == 0) return;
-  Journal::Action action;
-  action.fate = Journal::Fate::tried_again;
+  CommitQueue::Action action;
+  action.fate = CommitQueue::Fate::tried_again;
   route(message, std::move(action), false);
 }
 

@@ -17,7 +17,7 @@ namespace culvert::mqtt {
 
 class Core;
 
-class Journal {
+class CommitQueue {
  public:
   // What becomes of a change or an action whose commit failed: a message that a client has
   // published is refused, and it is as if it had never come; all else is tried again.
@@ -56,7 +56,7 @@ class Journal {
     std::function<void()> call;
   };
 
-  Journal(Core& core, net::Store* store);
+  CommitQueue(Core& core, net::Store* store);
 
   bool on() const { return store_ != nullptr; }
   net::Store* store() const { return store_; }

@@ -1,4 +1,4 @@
-#include "model/mqtt/broker/journal.h"
+#include "model/mqtt/broker/commit_queue.h"
 
 #include <algorithm>
 #include <iterator>
@@ -15,10 +15,10 @@ void append(std::vector<T>& to, std::vector<T>& from) {
 
 }  // namespace
 
-Journal::Journal(Core& core, net::Store* store)
+CommitQueue::CommitQueue(Core& core, net::Store* store)
     : core_(core), store_(store), retry_(core.host().timers(), [this] { flush(); }) {}
 
-void Journal::put(std::string key, net::Buffer value, Fate fate) {
+void CommitQueue::put(std::string key, net::Buffer value, Fate fate) {
   next_.bytes += key.size() + value.size();
   waiting_bytes_ += key.size() + value.size();
   if (fate == Fate::tried_again) next_.again.push_back({key, false, value});
@@ -26,13 +26,13 @@ void Journal::put(std::string key, net::Buffer value, Fate fate) {
   core_.schedule_flush();
 }
 
-void Journal::erase(std::string key, Fate fate) {
+void CommitQueue::erase(std::string key, Fate fate) {
   if (fate == Fate::tried_again) next_.again.push_back({key, true, {}});
   next_.changes.push_back({std::move(key), true, {}});
   core_.schedule_flush();
 }
 
-void Journal::then(Action action, size_t targets) {
+void CommitQueue::then(Action action, size_t targets) {
   action.first_target = static_cast<uint32_t>(next_.targets.size() - targets);
   action.targets = static_cast<uint32_t>(targets);
   if (action.message) {
@@ -43,7 +43,7 @@ void Journal::then(Action action, size_t targets) {
   core_.schedule_flush();
 }
 
-void Journal::flush() {
+void CommitQueue::flush() {
   if (under_way_ || retry_.armed()) return;
   if (next_.changes.empty() && next_.actions.empty()) return;
   std::swap(next_, now_);
@@ -62,7 +62,7 @@ void Journal::flush() {
                  });
 }
 
-void Journal::done(const net::Status& status) {
+void CommitQueue::done(const net::Status& status) {
   core_.note_time();
   under_way_ = false;
   waiting_bytes_ -= now_.bytes;
@@ -81,7 +81,7 @@ void Journal::done(const net::Status& status) {
   flush();
 }
 
-void Journal::run(Batch& batch) {
+void CommitQueue::run(Batch& batch) {
   // What an action brings about may queue more, in next_; `batch` is not touched by that.
   for (Action& action : batch.actions) {
     switch (action.kind) {
@@ -102,7 +102,7 @@ void Journal::run(Batch& batch) {
   batch = Batch{};
 }
 
-void Journal::fail(Batch& batch, net::Error error) {
+void CommitQueue::fail(Batch& batch, net::Error error) {
   Batch retry;
   retry.changes = batch.again;
   keep_last_of_each(retry.changes);
@@ -140,7 +140,7 @@ void Journal::fail(Batch& batch, net::Error error) {
 }
 
 // However long the disk stays full, no more is kept than there are keys.
-void Journal::keep_last_of_each(std::vector<Change>& changes) {
+void CommitQueue::keep_last_of_each(std::vector<Change>& changes) {
   std::stable_sort(changes.begin(), changes.end(),
                    [](const Change& a, const Change& b) { return a.key < b.key; });
   size_t kept = 0;

@@ -67,7 +67,7 @@ void StoreImpl::run() {
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
   std::vector<GroupPtr> groups;
-  std::vector<const net::StoreBatch*> batches;
+  StoreFile::Batches batches;
   std::unique_lock<std::mutex> lock(mutex_);
   for (;;) {
     wake_.wait(lock, [this] { return stop_ || !queue_.empty(); });
@@ -77,27 +77,30 @@ void StoreImpl::run() {
     batches.clear();
     for (const GroupPtr& group : groups)
       for (const Pending& pending : *group) batches.push_back(&pending.batch);
-    const Status status = file_->write(batches);
+    std::vector<Status> outcomes;
+    file_->write(batches, outcomes);
     const size_t count = groups.size();
     groups.clear();  // before the loop frees them: their callbacks must not die on this thread
-    host_.post([this, alive = alive_, count, status] {
-      if (*alive) written(count, status);
+    host_.post([this, alive = alive_, count, outcomes = std::move(outcomes)] {
+      if (*alive) written(count, outcomes);
     });
     file_->tidy();
     lock.lock();
   }
 }
 
-void StoreImpl::written(size_t groups, const Status& status) {
+void StoreImpl::written(size_t groups, const std::vector<Status>& outcomes) {
   std::vector<GroupPtr> done(pending_.begin(), pending_.begin() + static_cast<long>(groups));
   pending_.erase(pending_.begin(), pending_.begin() + static_cast<long>(groups));
   index_.clear();
   indexed_groups_ = indexed_batches_ = 0;
   const std::shared_ptr<bool> alive = alive_;
+  auto outcome = outcomes.begin();
   for (const GroupPtr& group : done)
     for (Pending& pending : *group) {
       const auto told = std::move(pending.on_durable);
-      if (told) told(pending.status.ok() ? status : pending.status);
+      if (told) told(pending.status.ok() ? *outcome : pending.status);
+      ++outcome;
       if (!*alive) return;  // told() has destroyed this
     }
 }

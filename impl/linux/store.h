@@ -43,7 +43,7 @@ class StoreImpl final : public net::Store {
   using GroupPtr = std::shared_ptr<Group>;
 
   void hand_over();
-  void written(size_t groups, const net::Status& status);
+  void written(size_t groups, const std::vector<net::Status>& outcomes);
   void refresh_index() const;
   void run();
 

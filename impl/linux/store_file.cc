@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <climits>
@@ -19,6 +21,8 @@ namespace {
 constexpr int kApplication = 0x436c7674;  // "Clvt", SQLite's application_id; ours
 constexpr int kFormat = 1;                // user_version; ours
 constexpr int kTidyPages = 1000;          // 4 MB of WAL, SQLite's own default for checkpoints
+constexpr off_t kReserve = 6 << 20;       // bytes; ours: a WAL of kTidyPages and a group more
+const char* const kReserveSuffix = "-reserve";
 
 // Bytes as SQLite takes them; a null pointer would be NULL, not an empty value.
 int bind(sqlite3_stmt* statement, int at, const void* data, size_t size) {
@@ -41,12 +45,17 @@ int integer(sqlite3* database, const char* pragma) {
 void StoreFile::Finalize::operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
 void StoreFile::Close::operator()(sqlite3* database) const { sqlite3_close(database); }
 
-StoreFile::~StoreFile() = default;
+StoreFile::~StoreFile() { give_up_reserve(); }
 
 Result<std::unique_ptr<StoreFile>> StoreFile::open(const std::string& path, bool sync) {
-  // Made by us, so that only this user reads it; the WAL takes the same mode.
-  const Fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!file) return status_of(errno, "opening the store " + path);
+  // Made by us, so that only this user reads it; the WAL takes the same mode. One that exists is
+  // not touched: closing any descriptor of a file drops this process's locks on it.
+  Fd made(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!made && errno != EEXIST) return status_of(errno, "making the store " + path);
+  made.reset();
+  struct stat about {};
+  if (lstat(path.c_str(), &about) != 0) return status_of(errno, "opening the store " + path);
+  if (!S_ISREG(about.st_mode)) return {Error::invalid, path + " is no file"};
   std::unique_ptr<StoreFile> out(new StoreFile);
   out->path_ = path;
   sqlite3* database = nullptr;
@@ -55,6 +64,7 @@ Result<std::unique_ptr<StoreFile>> StoreFile::open(const std::string& path, bool
   out->database_.reset(database);
   if (error != SQLITE_OK) return out->problem("opening");
   if (const Status status = out->prepare(sync); !status) return status;
+  out->keep_reserve();
   return out;
 }
 
@@ -146,7 +156,7 @@ Status StoreFile::apply(const net::StoreBatch::Change& change) {
   return status;
 }
 
-Status StoreFile::transact(const std::vector<const net::StoreBatch*>& batches) {
+Status StoreFile::transact(const net::StoreBatch* const* batches, size_t count) {
   const auto step = [this](const Statement& statement) {
     const bool done = sqlite3_step(statement.get()) == SQLITE_DONE;
     const Status status = done ? Status() : problem("writing");
@@ -155,8 +165,8 @@ Status StoreFile::transact(const std::vector<const net::StoreBatch*>& batches) {
   };
   Status status = step(begin_);
   if (!status) return status;
-  for (const net::StoreBatch* batch : batches)
-    for (const net::StoreBatch::Change& change : batch->changes)
+  for (size_t i = 0; i < count; ++i)
+    for (const net::StoreBatch::Change& change : batches[i]->changes)
       if (status = apply(change); !status) {
         // Some errors have rolled back already.
         if (!sqlite3_get_autocommit(database_.get())) step(rollback_);
@@ -167,19 +177,62 @@ Status StoreFile::transact(const std::vector<const net::StoreBatch*>& batches) {
   return status;
 }
 
-Status StoreFile::write(const std::vector<const net::StoreBatch*>& batches) {
+void StoreFile::write(const Batches& batches, std::vector<Status>& outcomes) {
   const std::lock_guard<std::recursive_mutex> lock(mutex_);
-  Status status = transact(batches);
-  if (status.error != Error::exhausted) return status;
-  // On a full disk a WAL that starts again needs no new room: erasing still works.
-  sqlite3_wal_checkpoint_v2(database_.get(), nullptr, SQLITE_CHECKPOINT_RESTART, nullptr, nullptr);
-  return transact(batches);
+  const Status status = transact(batches.data(), batches.size());
+  outcomes.assign(batches.size(), status);
+  if (status.error != Error::exhausted) return;
+  // Each by itself: a large one must not fail those that need no room.
+  move_wal();
+  for (size_t i = 0; i < batches.size(); ++i) {
+    outcomes[i] = transact(&batches[i], 1);
+    if (outcomes[i].error != Error::exhausted || !fits_inside(*batches[i])) continue;
+    give_up_reserve();
+    outcomes[i] = transact(&batches[i], 1);
+    move_wal();
+  }
+}
+
+// Whether the database has pages for it that are free: all that is missing then is room for the
+// WAL.
+bool StoreFile::fits_inside(const net::StoreBatch& batch) {
+  int64_t pages = 0;
+  for (const net::StoreBatch::Change& change : batch.changes)
+    if (!change.erase)
+      pages += 2 + static_cast<int64_t>((change.key.size() + change.value.size()) / 4000);
+  return pages == 0 || pages <= integer(database_.get(), "PRAGMA freelist_count");
+}
+
+// On a full disk: what is in the WAL goes into the database, in the room kept for that, and the WAL
+// begins again.
+void StoreFile::move_wal() {
+  give_up_reserve();
+  sqlite3_wal_checkpoint_v2(database_.get(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+  keep_reserve();
+}
+
+void StoreFile::give_up_reserve() {
+  if (!reserve_) return;
+  reserve_.reset();
+  ::unlink((path_ + kReserveSuffix).c_str());
+}
+
+void StoreFile::keep_reserve() {
+  if (reserve_) return;
+  const std::string path = path_ + kReserveSuffix;
+  Fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+  // Without room for it, this store goes without.
+  if (file && posix_fallocate(file.get(), 0, kReserve) == 0)
+    reserve_ = std::move(file);
+  else
+    ::unlink(path.c_str());
 }
 
 void StoreFile::tidy() {
   const std::lock_guard<std::recursive_mutex> lock(mutex_);
   if (wal_pages_ < kTidyPages) return;
   wal_pages_ = 0;
+  keep_reserve();
   // If it fails (a full disk), the WAL stays what is true, and the next time tries again.
   sqlite3_wal_checkpoint_v2(database_.get(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "impl/linux/system.h"
 #include "model/net/store.h"
 
 struct sqlite3;
@@ -20,8 +21,10 @@ class StoreFile {
   static net::Result<std::unique_ptr<StoreFile>> open(const std::string& path, bool sync);
   ~StoreFile();
 
-  // All or nothing, in one transaction.
-  net::Status write(const std::vector<const net::StoreBatch*>& batches);
+  // Each batch all or nothing, and all in one transaction unless the disk is full. `outcomes` gets
+  // a Status for each.
+  using Batches = std::vector<const net::StoreBatch*>;
+  void write(const Batches& batches, std::vector<net::Status>& outcomes);
   // Moves what has gathered in the WAL into the database, if it is much. Not urgent.
   void tidy();
   net::Result<net::Buffer> get(const std::string& key);
@@ -42,7 +45,11 @@ class StoreFile {
   net::Status run(const char* sql);
   net::Result<Statement> compile(const char* sql);
   net::Status apply(const net::StoreBatch::Change& change);
-  net::Status transact(const std::vector<const net::StoreBatch*>& batches);
+  net::Status transact(const net::StoreBatch* const* batches, size_t count);
+  bool fits_inside(const net::StoreBatch& batch);
+  void move_wal();
+  void give_up_reserve();
+  void keep_reserve();
   net::Status problem(const char* doing) const;
 
   std::string path_;
@@ -50,6 +57,7 @@ class StoreFile {
   std::unique_ptr<sqlite3, Close> database_;
   Statement begin_, commit_, rollback_, put_, erase_, get_;
   int wal_pages_ = 0;
+  Fd reserve_;  // room on the disk that is given up when there is no other
 };
 
 }  // namespace culvert::linux_host

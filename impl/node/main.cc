@@ -29,6 +29,8 @@ int run(const Options& options) {
   host_options.seed = options.seed;
   host_options.epoch = options.epoch;
   host_options.secrets_folder = options.secrets;
+  host_options.data_folder = options.data;
+  host_options.sync_stores = options.sync;
   host_options.names = options.names;
   host_options.log = linux_host::log_to(STDOUT_FILENO);
   linux_host::LinuxHost host(loop, std::move(host_options));

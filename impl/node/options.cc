@@ -57,6 +57,9 @@ net::Status apply(const std::string& name, const std::string& value, Options& op
     options.epoch = net::Time(ns);
   } else if (name == "--secrets") {
     options.secrets = value;
+  } else if (name == "--data") {
+    if (value.empty()) return {Error::invalid, "--data needs a folder"};
+    options.data = value;
   } else if (name == "--names") {
     return read_names(value, options);
   } else if (value != "stdin") {
@@ -68,7 +71,8 @@ net::Status apply(const std::string& name, const std::string& value, Options& op
 }
 
 bool takes_value(const std::string& name) {
-  for (const char* known : {"--node", "--seed", "--epoch-ns", "--secrets", "--names", "--control"})
+  for (const char* known :
+       {"--node", "--seed", "--epoch-ns", "--secrets", "--data", "--names", "--control"})
     if (name == known) return true;
   return false;
 }
@@ -92,6 +96,8 @@ net::Result<Options> parse(const std::vector<std::string>& arguments) {
       if (const net::Status status = apply(name, value, options); !status) return status;
     } else if (argument == "--once") {
       options.once = true;
+    } else if (argument == "--data-sync") {
+      options.sync = true;
     } else if (argument == "--help" || argument == "-h") {
       options.what = options.service.empty() ? Options::Do::help : Options::Do::service_help;
       return options;
@@ -119,6 +125,8 @@ std::string help() {
          "  --seed N           of everything that may repeat (1)\n"
          "  --epoch-ns N       the CLOCK_MONOTONIC that time_ms counts from (the start)\n"
          "  --secrets DIR      where secrets are files, called by their names\n"
+         "  --data DIR         where what must outlive a kill -9 is kept\n"
+         "  --data-sync        flush it at every commit: it outlives a loss of power, too\n"
          "  --names FILE       names known beforehand: {\"name\": [\"address\"]}\n"
          "  --control stdin    commands on stdin, one a line; its end stops the program\n"
          "  --once             end when the service has its result: status 0 if it is good, else "

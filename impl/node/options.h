@@ -19,6 +19,8 @@ struct Options {
   uint64_t seed = 1;
   net::Time epoch{-1};  // CLOCK_MONOTONIC that the log calls zero; negative: the start
   std::string secrets;  // a folder
+  std::string data;     // a folder, of stores
+  bool sync = false;    // stores survive a loss of power, too
   std::map<std::string, std::vector<net::IpAddress>> names;
   bool control = false;              // commands on stdin, one a line; its end stops the program
   bool once = false;                 // ends when the service has its result

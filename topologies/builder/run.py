@@ -83,6 +83,7 @@ class Run:
 
     def build(self):
         os.makedirs(f"{confine.WORK}/secrets", exist_ok=True)
+        os.makedirs(f"{confine.WORK}/data", exist_ok=True)  # it outlives kills, not the network
         for name, key in self.plan.get("secrets", {}).items():
             with open(f"{confine.WORK}/secrets/{name}", "wb") as file:
                 file.write(bytes.fromhex(key))
@@ -156,7 +157,7 @@ class Run:
             node, name = service["node"], service["name"]
             argv = [self._program("culvert-node"), *service["argv"], *self._common(node),
                     "--secrets", f"{confine.WORK}/secrets", "--names", f"{confine.WORK}/names",
-                    "--control", "stdin"]
+                    "--data", f"{confine.WORK}/data/{node}", "--control", "stdin"]
             daemon = Daemon(f"{node}: culvert-node {name}", self.order[node], argv,
                             self.network[node], NICE_SERVICE)
             self.services[node, name] = daemon

@@ -189,11 +189,7 @@ gnutls_session_t Context::make_session(const std::string& name) {
       GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL | GNUTLS_KEY_SHARE_TOP | GNUTLS_FORCE_CLIENT_CERT;
   flags |= server_ ? GNUTLS_SERVER : GNUTLS_CLIENT;
   if (!options_.resumption) flags |= GNUTLS_NO_TICKETS;
-  const bool early = options_.early_data > 0 && options_.resumption;
-  if (early) flags |= GNUTLS_ENABLE_EARLY_DATA;
-  // The answer to early data may go before the client's Finished, unless who the client is must be
-  // known first.
-  if (early && server_ && options_.peer == TlsPeer::none) flags |= GNUTLS_ENABLE_EARLY_START;
+  if (options_.early_data > 0 && options_.resumption) flags |= GNUTLS_ENABLE_EARLY_DATA;
 
   gnutls_session_t session = nullptr;
   if (gnutls_init(&session, flags) != GNUTLS_E_SUCCESS) return nullptr;

@@ -136,7 +136,11 @@ void Session::announce_early() {
 
 void Session::turn_opening() {
   if (dead_ || !opening_->failure.ok()) return tell_failure();
-  if (opening_->started || context_->is_server()) return;
+  if (context_->is_server()) {
+    tell_readable();  // early data
+    return;
+  }
+  if (opening_->started) return;
   if (opening_->owner) return announce_early();
   start();
 }
@@ -168,13 +172,33 @@ void Session::advance() {
     result = gnutls_handshake(session_);
   } while (result < 0 && result != GNUTLS_E_AGAIN && !gnutls_error_is_fatal(result) &&
            ++warnings < kMostWarnings);
-  if (result == GNUTLS_E_AGAIN) return flush();  // if that fails, the next turn tells
+  if (result == GNUTLS_E_AGAIN) {
+    flush();  // if that fails, the next turn tells
+    if (early_expected_) early_came();
+    return;
+  }
   if (result == GNUTLS_E_SUCCESS) return established();
   Status failure = failure_of(result);
   if (result != GNUTLS_E_FATAL_ALERT_RECEIVED && result != GNUTLS_E_PULL_ERROR)
     gnutls_alert_send_appropriate(session_, result);
   flush();
   fail_opening(std::move(failure));
+}
+
+// A server's user gets early data at once, with the stream if need be; what it writes has to wait
+// for the client's Finished, because GnuTLS makes no keys for it before. Who must show a
+// certificate is waited for.
+void Session::early_came() {
+  if (context_->options().peer != TlsPeer::none || dead_ || !fetch_early()) return;
+  armed_ = true;
+  if (!opening_->owner) {
+    tell_readable();
+    return;
+  }
+  read_info();
+  info_.early_data = info_.resumed = true;
+  Handshake* owner = std::exchange(opening_->owner, nullptr);
+  run([owner] { owner->succeed(); });
 }
 
 void Session::established() {
@@ -185,9 +209,9 @@ void Session::established() {
   const bool v13 = gnutls_protocol_get_version(session_) == GNUTLS_TLS1_3;
   if (!server && !v13) store_resumption();
   if (server) fetch_early();
-  const bool early_start = server && context_->options().early_data > 0;
+
   corked_ = !server || v13;  // a TLS 1.2 server has the last word, and the client waits for it
-  corked_until_ = host.now() + (server && !early_start ? kTicketPatience : Duration::zero());
+  corked_until_ = host.now() + (server ? kTicketPatience : Duration::zero());
   flush();
 
   const auto opening = std::move(opening_);
@@ -206,8 +230,7 @@ void Session::established() {
   schedule();
 }
 
-// GnuTLS keeps early data that the server refused from the session; they go as ordinary data now,
-// with what was written since.
+// What was written meanwhile, and what went as early data and was refused: now as ordinary data.
 void Session::resend_early(Opening& opening) {
   corked_ = false;
   const Bytes early = opening.early;

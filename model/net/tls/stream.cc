@@ -222,13 +222,9 @@ size_t Session::take(MutableBytes buffer) {
 IoResult Session::read(MutableBytes buffer) {
   if (buffer.empty()) return {};
   armed_ = true;
-  if (opening_) {
-    if (end_ == Error::none) return {0, Error::would_block};
-    told_ = true;
-    return {0, end_};
-  }
   size_t count = 0;
-  while (count < buffer.size() && (has_plain() || (end_ == Error::none && fetch() && has_plain())))
+  while (count < buffer.size() &&
+         (has_plain() || (!opening_ && end_ == Error::none && fetch() && has_plain())))
     count += take(buffer.subspan(count));
   if (count > 0) {
     // The stream below tells of what is still in it; what has left it already, only we know.
@@ -292,7 +288,7 @@ void Session::on_readable(std::function<void()> callback) {
   if (running_) replaced_ = true;
   readable_ = std::move(callback);
   armed_ = true;
-  if (readable_ && !opening_) schedule();
+  if (readable_ && (!opening_ || has_plain())) schedule();
 }
 
 void Session::on_writable(std::function<void()> callback) {
@@ -321,8 +317,8 @@ bool Session::tell_writable() {
 }
 
 bool Session::tell_readable() {
-  if (!armed_ || !readable_ || told_ || opening_) return true;
-  if (!has_plain() && end_ == Error::none && !fetch()) return true;
+  if (!armed_ || !readable_ || told_) return true;
+  if (!has_plain() && end_ == Error::none && (opening_ || !fetch())) return true;
   armed_ = replaced_ = false;
   running_ = true;
   auto callback = std::exchange(readable_, nullptr);

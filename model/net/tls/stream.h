@@ -68,6 +68,7 @@ class Session final : public TlsStream {
   void turn_opening();
   void start();
   void advance();
+  void early_came();
   void established();
   void fail_opening(Status status);
   void tell_failure();

@@ -71,8 +71,9 @@ std::unique_ptr<TlsHandshake> tls_accept(Host& host, std::shared_ptr<TlsContext>
                                          std::unique_ptr<Stream> under, Duration timeout,
                                          TlsDone done);
 // `name`: the server's, for SNI and for verifying its certificate. With early data in the context
-// and a ticket at hand, `done` runs before the server has answered and the first writes go as 0-RTT
-// data; if the server refuses them they are sent again by themselves.
+// and a ticket at hand, `done` runs before the server has answered and what is written in it goes
+// as 0-RTT data, up to 16 KB; if the server refuses them they are sent again by themselves. The
+// server's user reads them a round trip sooner; what it writes leaves after the client's Finished.
 std::unique_ptr<TlsHandshake> tls_connect(Host& host, std::shared_ptr<TlsContext> context,
                                           std::unique_ptr<Stream> under, const std::string& name,
                                           Duration timeout, TlsDone done);

@@ -18,7 +18,7 @@ TEST_F(TlsHandshakeTest, version_13_takes_one_round_trip_and_two_writes_of_the_c
   EXPECT_EQ(far->info().version, "TLS1.3");
   EXPECT_EQ(sent->writes, 2u);
   settle();
-  EXPECT_EQ(answered->writes, 2u);  // its flight, and the ticket
+  EXPECT_EQ(answered->writes, 1u);  // GnuTLS puts the ticket behind its own Finished
 }
 
 TEST_F(TlsHandshakeTest,

@@ -187,10 +187,8 @@ void Core::on_deadline(Wheel::Place& place) {
       return doom(c, Reason::maximum_connect_time, false, "no complete CONNECT came in time");
     case Connection::State::up:
       // A hook that lets it wait, or the store, is not the client's fault.
-      if (c.blocked || c.parked || now_ < c.last_in + keep_alive_limit(c)) {
-        wheel_.set(c, std::max(now_, c.last_in) + keep_alive_limit(c));
-        return;
-      }
+      if (c.blocked || c.parked) c.last_in = now_;
+      if (now_ < c.last_in + keep_alive_limit(c)) return set_keep_alive(c);
       return doom(c, Reason::keep_alive_timeout, true, "nothing came for 1.5 x the keep alive");
     case Connection::State::doomed:
       return;

@@ -23,6 +23,17 @@ uint64_t secure_seed(net::Host& host) {
   return seed;
 }
 
+// Ours: what a record takes beside the packet that is in it.
+constexpr size_t kRecordRest = 1'048'576;
+
+BrokerOptions settled(BrokerOptions options, bool durable) {
+  if (durable) {
+    options.packet_bytes =
+        std::min(options.packet_bytes, static_cast<uint32_t>(net::kStoreValueMost - kRecordRest));
+  }
+  return options;
+}
+
 }  // namespace
 
 size_t Core::IdHash::operator()(std::string_view text) const {
@@ -36,7 +47,7 @@ size_t Core::IdHash::operator()(std::string_view text) const {
 
 Core::Core(net::Host& host, BrokerOptions options, Access& access, net::Store* store)
     : host_(host),
-      options_(std::move(options)),
+      options_(settled(std::move(options), store != nullptr)),
       access_(access),
       commits_(*this, store),
       now_(host.now()),

@@ -39,8 +39,6 @@ void Core::run_due() {
       if (s.durable) store_session(s, false);
       continue;
     }
-    set_due(s, Due::session, net::Time::max());
-    publish_will(s);  // 3.1.2-8: at the latest now
     if (logs()) log("session_expired", {{"client", s.client_id}, {"queued", s.live}});
     end_session(s, Reason::success);
   }

@@ -152,7 +152,7 @@ void Core::establish(Connection& c, const Connect& p, const LoginAnswer& answer)
   if (s->durable) store_session(*s, true);
 
   c.answers.reset();
-  c.exchange.reset();
+  const std::unique_ptr<Exchange> over = std::move(c.exchange);  // `p` may be views into it
   c.unrestricted = access_.unrestricted(answer.user);
   c.asked_expiry_s = p.session_expiry_s;
   c.receive_maximum = p.receive_maximum;

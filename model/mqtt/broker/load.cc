@@ -51,8 +51,7 @@ net::Status Core::load() {
   load_queues(store, loading);
   store.scan("r", [&](const std::string& key, Bytes value) {
     const MessagePtr message = load_message(value);
-    if (!message || key.compare(1, std::string::npos, message->topic()) != 0 ||
-        !retained_.put(message)) {
+    if (!message || key != record::retained_key(message->topic()) || !retained_.put(message)) {
       ++loading.bad;
       commits_.erase(key);
     }
@@ -112,12 +111,12 @@ void Core::load_sessions(const net::Store& store, Loading& loading) {
     Session* s = loading.session(key);
     SubscriptionOptions options;
     uint32_t id = 0;
-    if (s == nullptr || key.size() < 6 || !record::decode(bytes, options, id)) {
+    std::string filter;
+    if (s == nullptr || !record::decode(key, bytes, options, id, filter)) {
       ++loading.bad;
       commits_.erase(key);
       return;
     }
-    const std::string_view filter = std::string_view(key).substr(5);
     SubscriptionRecord subscription;
     subscription.filter = filter;
     subscription.id = id;

@@ -67,7 +67,7 @@ void Core::unstore_session(Session& s) {
 
 void Core::store_subscription(const Session& s, const SubscriptionRecord& subscription) {
   commits_.put(record::subscription_key(s.serial, subscription.filter),
-               record::encode(subscription.options, subscription.id),
+               record::encode(subscription.options, subscription.id, subscription.filter),
                CommitQueue::Fate::tried_again);
 }
 

@@ -1,5 +1,7 @@
 #include "model/mqtt/broker/records.h"
 
+#include "model/net/crypto.h"
+
 namespace culvert::mqtt::record {
 namespace {
 
@@ -63,6 +65,19 @@ std::string key(char kind, uint64_t number, int bytes) {
   return out;
 }
 
+// Ours: far below what a store takes as a key (kStoreKeyMost).
+constexpr size_t kLongText = 1024;
+
+// A text in a key. A long one is cut and told from others by its digest, behind a byte that no
+// topic contains (1.5.4-2).
+std::string shortened(std::string_view text) {
+  if (text.size() <= kLongText) return std::string(text);
+  const auto digest = net::sha256(net::as_bytes(text));
+  std::string out(text.substr(0, kLongText - 1 - digest.size()));
+  out.push_back('\0');
+  return out.append(digest.begin(), digest.end());
+}
+
 enum EntryFlag : uint8_t { kRetain = 4, kReleased = 8, kSent = 16, kFree = 32, kInside = 64 };
 
 }  // namespace
@@ -70,7 +85,7 @@ enum EntryFlag : uint8_t { kRetain = 4, kReleased = 8, kSent = 16, kFree = 32, k
 std::string schema_key() { return "V"; }
 std::string session_key(uint32_t session) { return key('s', session, 4); }
 std::string subscription_key(uint32_t session, std::string_view filter) {
-  return key('u', session, 4).append(filter);
+  return key('u', session, 4) + shortened(filter);
 }
 std::string entry_key(uint32_t session, uint64_t sequence) {
   std::string out = key('q', session, 4);
@@ -85,7 +100,7 @@ std::string inbound_key(uint32_t session, uint16_t id) {
   return out;
 }
 std::string message_key(uint64_t number) { return key('m', number, 8); }
-std::string retained_key(std::string_view topic) { return std::string("r").append(topic); }
+std::string retained_key(std::string_view topic) { return "r" + shortened(topic); }
 
 void put64(net::Buffer& out, uint64_t value) {
   for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<uint8_t>(value >> shift));
@@ -122,15 +137,17 @@ bool decode(Bytes record, SessionValue& v) {
   return r.done();
 }
 
-net::Buffer encode(const SubscriptionOptions& o, uint32_t id) {
+net::Buffer encode(const SubscriptionOptions& o, uint32_t id, std::string_view filter) {
   Writer w;
   w.number(o.qos | (o.no_local ? 4 : 0) | (o.retain_as_published ? 8 : 0) | o.retain_handling << 4,
            1);
   w.number(id, 4);
+  w.bytes(net::as_bytes(filter.size() > kLongText ? filter : std::string_view()));
   return w.take();
 }
 
-bool decode(Bytes record, SubscriptionOptions& o, uint32_t& id) {
+bool decode(std::string_view key, Bytes record, SubscriptionOptions& o, uint32_t& id,
+            std::string& filter) {
   Reader r(record);
   const auto bits = r.number<uint8_t>();
   o.qos = bits & 3;
@@ -138,7 +155,9 @@ bool decode(Bytes record, SubscriptionOptions& o, uint32_t& id) {
   o.retain_as_published = (bits & 8) != 0;
   o.retain_handling = bits >> 4 & 3;
   id = r.number<uint32_t>();
-  return r.done() && o.qos < 3;
+  filter = net::as_text(r.bytes());
+  if (filter.empty() && key.size() > 5) filter = key.substr(5);
+  return r.done() && o.qos < 3 && !filter.empty();
 }
 
 net::Buffer encode(const EntryValue& v) {

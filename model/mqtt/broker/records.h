@@ -40,8 +40,10 @@ struct SessionValue {
 net::Buffer encode(const SessionValue& value);
 bool decode(Bytes record, SessionValue& value);  // views into `record`
 
-net::Buffer encode(const SubscriptionOptions& options, uint32_t id);
-bool decode(Bytes record, SubscriptionOptions& options, uint32_t& id);
+// The filter is in the key, unless it is too long for that.
+net::Buffer encode(const SubscriptionOptions& options, uint32_t id, std::string_view filter);
+bool decode(std::string_view key, Bytes record, SubscriptionOptions& options, uint32_t& id,
+            std::string& filter);
 
 struct EntryValue {
   uint8_t qos = 1;

@@ -46,8 +46,7 @@ Session* Core::create_session(const std::string& client_id, const std::string& u
 // The session's state is gone (4.1); what it owed to shared subscriptions goes to the others.
 void Core::end_session(Session& s, Reason reason) {
   set_due(s, Due::session, net::Time::max());
-  set_due(s, Due::will, net::Time::max());
-  forget_will(s);
+  publish_will(s);  // 3.1.2-8, 3.1.3-9: a will that waits for its delay goes out now
   tell_lost(s);
   for (const SubscriptionRecord& record : s.subscriptions) tree_.erase(record.filter, s.index);
   counters_.subscriptions -= s.subscriptions.size();

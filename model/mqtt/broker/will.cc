@@ -19,7 +19,8 @@ void Core::forget_will(Session& s) {
 void Core::will_on_close(Session& s, bool clean_end, bool session_ends) {
   if (!s.rare || !s.rare->will) return;
   if (clean_end) return forget_will(s);  // 3.1.2-10
-  if (session_ends || s.rare->will_delay_s == 0) return publish_will(s);
+  if (session_ends) return;              // end_session() publishes it
+  if (s.rare->will_delay_s == 0) return publish_will(s);
   // At the latest when the session ends (3.1.3-9 is resume's business).
   const uint32_t delay_s = std::min(s.rare->will_delay_s, s.expiry_s);
   set_due(s, Due::will, now_ + std::chrono::seconds(delay_s));

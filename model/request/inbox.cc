@@ -59,6 +59,7 @@ std::unique_ptr<Inbox::User> Inbox::attach(
 void Inbox::answered(const std::string& filter, const mqtt::SubscribeOutcome& outcome) {
   const auto found = filters_.find(filter);
   if (found == filters_.end()) return;
+  found->second.asking = false;
   found->second.granted =
       outcome.status.ok() && !outcome.reasons.empty() && !mqtt::is_error(outcome.reasons.front());
   const auto waiting = std::move(found->second.waiting);

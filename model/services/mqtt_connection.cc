@@ -30,7 +30,7 @@ void add_mqtt_connection(CLI::App& app, MqttConnection& connection) {
   app.add_option("--key", connection.key, "secret with its key");
   app.add_option("--alpn", connection.alpn, "protocols to offer, such as mqtt (for port 443)");
   app.add_flag("--websocket", connection.websocket, "WebSocket around TCP or TLS");
-  app.add_option("--path", connection.path, "of the WebSocket")->capture_default_str();
+  app.add_option("--websocket-path", connection.path, "of the WebSocket")->capture_default_str();
   add_target(app, "--proxy", connection.proxy, "HTTP proxy to CONNECT through, HOST:PORT");
 }
 

@@ -31,7 +31,7 @@ struct MqttConnection {
 // Declares --broker, --mqtt-version, --client-id, --user, --password-secret, --keep-alive-s,
 // --keep-session, --session-expiry-s, --tls, --tls-version, --insecure, --trust, --certificate,
 // --key,
-// --alpn, --websocket, --path, --proxy.
+// --alpn, --websocket, --websocket-path, --proxy.
 void add_mqtt_connection(CLI::App& app, MqttConnection& connection);
 
 // invalid: options that do not go together.

@@ -16,5 +16,17 @@ std::unique_ptr<Blueprint> punch_blueprint();
 std::unique_ptr<Blueprint> echo_blueprint();
 std::unique_ptr<Blueprint> rate_blueprint();
 std::unique_ptr<Blueprint> bulk_blueprint();
+std::unique_ptr<Blueprint> latency_blueprint();
+std::unique_ptr<Blueprint> latency_peer_blueprint();
+std::unique_ptr<Blueprint> latency_server_blueprint();
+std::unique_ptr<Blueprint> http_server_blueprint();
+std::unique_ptr<Blueprint> http_client_blueprint();
+std::unique_ptr<Blueprint> http_relay_blueprint();
+std::unique_ptr<Blueprint> http_agent_blueprint();
+std::unique_ptr<Blueprint> responder_blueprint();
+std::unique_ptr<Blueprint> requester_blueprint();
+std::unique_ptr<Blueprint> http_gateway_blueprint();
+std::unique_ptr<Blueprint> home_device_blueprint();
+std::unique_ptr<Blueprint> home_monitor_blueprint();
 
 }  // namespace culvert::services

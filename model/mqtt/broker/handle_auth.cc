@@ -71,8 +71,9 @@ Handled Core::handle_auth(Connection& c, const Auth& p) {
               again ? "MQTT-4.12.1-1" : "MQTT-4.12.0-5"});
     return Handled::done;
   }
-  const Reason wanted =
-      again && !c.exchange ? Reason::reauthenticate : Reason::continue_authentication;
+  const Reason wanted = again && (!c.exchange || c.exchange->step == 0)
+                            ? Reason::reauthenticate
+                            : Reason::continue_authentication;
   if (p.reason != wanted) {
     fault(c, {Reason::protocol_error, "this AUTH does not fit the exchange", "MQTT-4.12.0-3"});
     return Handled::done;

@@ -1,10 +1,9 @@
 // latency-server: what HTTP has in a broker's place. POST /publish is taken, POST /ask is answered
-// with what it brought, POST /relay waits until a peer that holds GET /poll has been given it and
-// has answered with POST /answer/NUMBER: a device behind NAT, reached without MQTT.
-#include <deque>
+// with what it brought, and what is asked of /to/peer goes through the long-poll relay to a peer
+// behind NAT (model/http/poll_relay.h).
 #include <map>
 
-#include "model/http/server.h"
+#include "model/http/poll_relay.h"
 #include "model/net/tls/tls.h"
 #include "model/services/latency_operation.h"
 #include "model/services/table.h"

@@ -137,6 +137,9 @@ void Client::stop(Reason reason, std::function<void()> done) {
 }
 
 net::Status Client::publish(OutgoingMessage message, PublishDone done) {
+  return publish(std::move(message), std::move(done), {});
+}
+net::Status Client::publish(OutgoingMessage message, PublishDone done, net::StoreBatch also) {
   Publish view;
   view.topic = message.topic;
   view.payload = message.payload;
@@ -150,10 +153,10 @@ net::Status Client::publish(OutgoingMessage message, PublishDone done) {
   if (from.response_topic) to.response_topic = *from.response_topic;
   if (from.correlation_data) to.correlation_data = *from.correlation_data;
   for (const auto& [name, value] : from.user) to.user.push_back({name, value});
-  return impl_->publish(view, std::move(done));
+  return impl_->publish(view, std::move(done), std::move(also));
 }
 net::Status Client::publish_view(const Publish& message, PublishDone done) {
-  return impl_->publish(message, std::move(done));
+  return impl_->publish(message, std::move(done), {});
 }
 
 net::Status Client::subscribe(std::vector<SubscribeRequest> filters, SubscribeDone done,

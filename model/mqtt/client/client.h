@@ -115,6 +115,9 @@ class Client {
   // QoS 0: done when written (or dropped); QoS 1: at PUBACK; QoS 2: at PUBCOMP. Messages keep their
   // order. Refused at once with a status only if they make no sense (topic, size, QoS).
   net::Status publish(OutgoingMessage message, PublishDone done = {});
+  // `also` is committed to the store together with the message (QoS 1 and 2): what an application
+  // notes there about having handed it over is true after a crash, too.
+  net::Status publish(OutgoingMessage message, PublishDone done, net::StoreBatch also);
   // For those who count every byte: as publish at QoS 0 or when the caller keeps the views alive
   // until it returns.
   net::Status publish_view(const Publish& message, PublishDone done = {});

@@ -118,7 +118,7 @@ struct Client::Impl {
   void resolve_session(const ConnAck& ack);
 
   // --- the application's side (publish.cc) ------------------------------------------------------
-  net::Status publish(const Publish& message, PublishDone done);
+  net::Status publish(const Publish& message, PublishDone done, net::StoreBatch also);
   std::optional<PublishOutcome> unfit(uint8_t qos, bool retain, size_t bytes) const;
   net::Status wish(Wishes::Wish wish);
   std::optional<net::Status> unfit(const Wishes::Wish& wish) const;

@@ -35,7 +35,7 @@ std::optional<PublishOutcome> Client::Impl::unfit(uint8_t qos, bool retain, size
   return {};
 }
 
-net::Status Client::Impl::publish(const Publish& message, PublishDone done) {
+net::Status Client::Impl::publish(const Publish& message, PublishDone done, net::StoreBatch also) {
   if (!valid_topic_name(message.topic))
     return {net::Error::invalid, "a topic is 1 to 65,535 bytes of UTF-8 without + and #"};
   if (message.qos > 2) return {net::Error::invalid, "there is no QoS above 2"};
@@ -101,6 +101,7 @@ net::Status Client::Impl::publish(const Publish& message, PublishDone done) {
     if (phase_ == Phase::up && outbox_.nothing_unsent() && outbox_.quota() > 0)
       journal_.mark(sequence + 1);
     journal_.message(sequence, entry.packet);
+    journal_.also(std::move(also));
     entry.barrier = journal_.barrier();
   }
   outbox_.push(std::move(entry));

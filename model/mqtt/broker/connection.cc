@@ -40,7 +40,6 @@ void Connection::read_on() {
     const net::IoResult got = stream->read(buffer.subspan(kept));
     if (got.count == 0) return on_stream_end(got.error);
     core.counters().bytes_in += got.count;
-    last_in = core.now();
     const net::Bytes input(buffer.data(), kept + got.count);
     // While this runs partial_ holds nothing, so that whoever asks sees one place only.
     partial_.clear();
@@ -55,7 +54,6 @@ void Connection::read_on() {
   const net::IoResult got = stream->read(buffer);
   if (got.count == 0) return on_stream_end(got.error);
   core.counters().bytes_in += got.count;
-  last_in = core.now();
   partial_.insert(partial_.end(), buffer.begin(),
                   buffer.begin() + static_cast<ptrdiff_t>(got.count));
   resume();
@@ -92,6 +90,7 @@ size_t Connection::consume(net::Bytes input) {
     }
     const size_t size = std::get<Frame>(found).size;
     if (size == 0 || size > rest.size()) break;
+    last_in = core.now();  // a whole packet: pieces of one do not keep alive (3.1.2-22)
     if (core.handle(*this, rest.first(size)) == Handled::wait) break;
     used += size;
     if (state == State::doomed || state == State::closing) return input.size();

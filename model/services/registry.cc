@@ -27,6 +27,8 @@ constexpr std::array kTable{
     Row{"punch", "a device: registers, measures its NAT, punches direct paths to its peers",
         punch_blueprint},
     Row{"echo", "sends back what comes, over UDP and TCP; or asks and measures", echo_blueprint},
+    Row{"tls-echo", "sends back what comes over TLS; or asks and says what each handshake took",
+        tls_echo_blueprint},
     Row{"rate", "UDP datagrams at a constant rate; the sink counts loss and delay", rate_blueprint},
     Row{"bulk", "a TCP transfer with a hash at both ends", bulk_blueprint},
     Row{"latency", "what publishing and asking take over MQTT and HTTP, one after the other",

@@ -14,6 +14,7 @@ std::unique_ptr<Blueprint> stun_lifetime_blueprint();
 std::unique_ptr<Blueprint> rendezvous_blueprint();
 std::unique_ptr<Blueprint> punch_blueprint();
 std::unique_ptr<Blueprint> echo_blueprint();
+std::unique_ptr<Blueprint> tls_echo_blueprint();
 std::unique_ptr<Blueprint> rate_blueprint();
 std::unique_ptr<Blueprint> bulk_blueprint();
 std::unique_ptr<Blueprint> latency_blueprint();

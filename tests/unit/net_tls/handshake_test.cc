@@ -347,5 +347,16 @@ TEST_F(TlsHandshakeTest, sizes_and_times_repeat_with_every_run) {
   for (size_t i = 2; i < sizes.size(); ++i) EXPECT_EQ(sizes[i], sizes[i - 2]);
 }
 
+// docs/fidelity.md F-31: on Linux a ticket lives for a day of the wall's clock.
+TEST_F(TlsHandshakeTest, resumption_does_not_expire_in_virtual_time) {
+  shake();
+  settle();
+  uint8_t buffer[16];
+  near->read(buffer);
+  lone.run_for(std::chrono::hours(24 * 30));
+  shake();
+  EXPECT_TRUE(near->info().resumed);
+}
+
 }  // namespace
 }  // namespace culvert::net

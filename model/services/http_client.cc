@@ -55,6 +55,7 @@ class HttpClient : public Service {
         timer_(host.timers(), [this] { send(); }) {}
 
   bool prints() const override { return !options_.quiet; }
+  bool is_tool() const override { return !options_.quiet && !options_.wait; }
 
   net::Status start() override {
     auto connector = http_connector(host_, std::string(kService), url_, options_.reach);

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +34,11 @@ class Service {
   virtual bool wants_input() const { return false; }
   virtual void input(net::Bytes) {}
   virtual bool prints() const { return false; }
+  // Whether it is a command with an end of its own, such as mqtt-pub: culvert-node ends with it.
+  virtual bool is_tool() const { return false; }
+  // What culvert-node exits with once it is finished, for those whose readers know more than 0 and 1
+  // (a Nagios plugin); none: 0 if well, else 1.
+  virtual std::optional<int> exit_status() const { return {}; }
   // Asks for a graceful end (SIGTERM): sessions say good-bye. `done` runs once; the caller does not
   // wait longer than it likes.
   virtual void stop(std::function<void()> done) { done(); }

@@ -11,12 +11,13 @@ import os
 
 import pandas as pd
 
-from analysis import bounds, events, measures, summary
+from analysis import bounds, events, measures, summary, theory
 from analysis import plan as plans
 
 # What the extra columns read besides the measures.
 EXTRA_EVENTS = {"punch.connect_requested", "punch.result", "punch.planned", "punch.probe_sent",
-                "nat.dropped", "nat.config", "link.lost", "punch.nat_measured"}
+                "nat.dropped", "nat.config", "link.lost", "punch.nat_measured", "latency.ready",
+                "latency.begun", "latency.tcp", "latency.wrote", "latency.read", "latency.ended"}
 EXTRAS = ["reason", "detail", "probes", "nat_drops", "lost"]
 TAIL = ["id", "cell", "engine", "voice", "why", "end_detail", "initiator", "bound_ms", "bound_rule"]
 # Below this many runs starting worker processes costs more than it saves (ours: measured).
@@ -104,14 +105,38 @@ def _extras(row, run, log):
     row.setdefault("lost", len(log.named("link.lost")))
     if requests:
         row["initiator"] = requests[0]["node"]
+    if log.named("latency.begun"):
+        _theory(row, run, log)
     found = bounds.run_bound(run, log)
     if found:
         row["bound_ms"], row["bound_rule"] = round(found.ms, 6), found.rule
 
 
+def _theory(row, run, log):
+    """What the messages should have cost, beside what they did; `*_off` is measured / expected."""
+    rounds = theory.round_trips(run)
+    if rounds:
+        row["rtts_theory"] = round(rounds["rtts"], 6)
+        row["latency_theory_ms"] = round(rounds["latency_ms"], 6)
+        row["r2_over_r1"] = round(rounds["r2_ms"] / rounds["r1_ms"], 6)
+        _off(row, "latency_off", row.get("latency_ms"), rounds["latency_ms"])
+    line = theory.bytes_on_the_line(run, log)
+    count = len(log.named("latency.begun"))
+    if line and count:
+        for name, total in line.items():
+            row[name + "_theory"] = round(total / count, 6)
+            _off(row, name + "_off", row.get(name), total / count)
+
+
+def _off(row, name, measured, expected):
+    if type(measured) in (int, float) and expected:
+        row[name] = round(measured / expected, 6)
+
+
 def _header(plan, rows):
     """Columns in their order: the fixed ones always, so that an empty result has the same shape."""
-    head = ["world"] + plans.columns(plan) + ["seed"] + plans.measure_names(plan)
+    head = list(plan.get("results") or [])
+    head += ["world"] + plans.columns(plan) + ["seed"] + plans.measure_names(plan)
     head = list(dict.fromkeys(head + EXTRAS + TAIL))
     others = {name: None for row in rows for name in row if name not in head}
     return head + sorted(others)

@@ -44,6 +44,8 @@ def parser():
     one.add_argument("--out", type=Path, metavar="DIR", help="default: out/SCENARIO-TIME")
     one.add_argument("--jobs", type=_from_1_to(MOST_JOBS), metavar="N", help="runs side by side")
     one.add_argument("--pcap", action="store_true", help="capture every interface")
+    one.add_argument("--quick", action="store_true",
+                     help="only the scenario's small sample of its grid, where it has one")
 
     one = command("up", help="bring a topology up in Mininet and give its prompt")
     one.add_argument("topology", help="a name (./culvert list topologies) or a .toml file")
@@ -90,7 +92,7 @@ def _setup(options):
 def _run(options):
     out = runs.run_scenario(options.scenario, on=options.on, sets=options.sets,
                             seeds=options.seeds, seed=options.seed, out=options.out,
-                            jobs=options.jobs, pcap=options.pcap)
+                            jobs=options.jobs, pcap=options.pcap, quick=options.quick)
     say(f"Rows: {out}/results.csv   Page: ./culvert report {out}")
 
 

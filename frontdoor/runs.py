@@ -18,13 +18,15 @@ MOST_REASONS = 5  # of failed runs that are told at once; their logs have all
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-def make_plan(kind, name, *, on=None, sets=(), seeds=None, seed=()):
+def make_plan(kind, name, *, on=None, sets=(), seeds=None, seed=(), quick=False):
     """Calls the planner; its sentence and exit code are ours. Writes nothing."""
     argv = [str(program("culvert-plan")), kind, name, "--root", str(ROOT)]
     if on:
         argv += ["--on", on]
     for one in sets:
         argv += ["--set", one]
+    if quick:
+        argv.append("--quick")
     if seeds:
         argv += ["--seeds", str(seeds)]
     for one in seed:
@@ -130,13 +132,13 @@ def rows(plan_file, out, quiet=False):
 
 
 def run_scenario(name, *, on=None, sets=(), seeds=None, seed=(), out=None, jobs=None, pcap=False,
-                 quiet=False):
+                 quick=False, quiet=False):
     """The whole of ./culvert run. Returns the output folder."""
     ensure_built()
     # Absolute: the analysis runs in a folder of its own.
     default = ROOT / "out" / f"{Path(name).stem}-{time.strftime('%Y%m%d-%H%M%S')}"
     out = Path(out or default).absolute()
-    plan = make_plan("scenario", name, on=on, sets=sets, seeds=seeds, seed=seed)
+    plan = make_plan("scenario", name, on=on, sets=sets, seeds=seeds, seed=seed, quick=quick)
     if not is_root():
         _without_linux(plan)
     try:

@@ -27,6 +27,7 @@ struct Options {
   std::vector<std::string> sets;
   uint64_t seeds = 0;
   std::vector<uint64_t> seed;
+  bool quick = false;
 };
 
 std::vector<std::string> stems(const fs::path& folder) {
@@ -56,6 +57,15 @@ Result<Source> open_source(const fs::path& root, const std::string& folder,
   std::ostringstream text;
   text << in.rdbuf();
   return Source{is_path ? name : folder + "/" + name + ".toml", text.str()};
+}
+
+// A file of ROOT/scenarios/secrets.
+Result<Source> open_secret(const fs::path& root, const std::string& name) {
+  std::ifstream in(root / "scenarios" / "secrets" / name, std::ios::binary);
+  std::ostringstream text;
+  if (name.find('/') != std::string::npos || !in || !(text << in.rdbuf()))
+    return {Error::not_found, "there is no file scenarios/secrets/" + name};
+  return Source{name, text.str()};
 }
 
 culvert::plan::Vocabulary vocabulary() {
@@ -91,6 +101,8 @@ int make(const Options& options, bool topology) {
   request.topology = [&](const std::string& name) {
     return open_source(options.root, "topologies", name);
   };
+  request.secret = [&](const std::string& name) { return open_secret(options.root, name); };
+  request.quick = options.quick;
   if (options.on == "both")
     request.worlds = {"ns3", "linux"};
   else if (!options.on.empty())
@@ -188,6 +200,7 @@ int main(int argc, char** argv) {
   scenario->add_option("--seeds", options.seeds, "seeds 1 to N")->check(CLI::Range(1, 1000000));
   scenario->add_option("--on", options.on, "where it runs")
       ->check(CLI::IsMember({"ns3", "linux", "both"}));
+  scenario->add_flag("--quick", options.quick, "only the scenario's small sample of its grid");
   CLI::App* topology = app.add_subcommand("topology", "the plan that brings a topology up");
   add_common(topology, "the topology");
   CLI::App* listing =

@@ -23,8 +23,7 @@ std::vector<std::string> split(const std::string& text, char separator) {
 
 }  // namespace
 
-Grid::Grid(const Item& scenario, const Parameters& parameters, const GridRequest& request,
-           const Item* own_vary)
+Grid::Grid(const Item& scenario, const Parameters& parameters, const GridRequest& request)
     : parameters_(parameters) {
   const Item* sets = scenario.find("sets");
   for (auto set = request.sets.begin(); set != request.sets.end(); ++set)
@@ -38,7 +37,17 @@ Grid::Grid(const Item& scenario, const Parameters& parameters, const GridRequest
     const bool axis = (vary && vary->find(name)) || text.find(',') != std::string::npos;
     if (!axis) fixed_[name] = parameters_.parse(name, text);
   }
-  if (const Item* vary = scenario.find("vary")) read_vary(*vary, sets, own_vary);
+  if (const Item* vary = scenario.find("vary")) read_vary(*vary, sets, request.own);
+  everywhere_ = axes_;
+  std::vector<const Item*> lists{scenario.find("vary")};
+  if (const Item* grids = scenario.find("grid"))
+    for (const Item& grid : grids->items("[[grid]]")) lists.push_back(&grid);
+  for (Axis& axis : everywhere_)
+    for (const Item* table : lists)
+      if (const Item* list = table ? table->find(axis.name) : nullptr; list && list->is_list())
+        for (Choice& choice : read_choices(axis.name, *list))
+          axis.choices.push_back(std::move(choice));
+  if (const Item* skips = scenario.find("skip")) read_skips(*skips);
   apply_sets(request, sets);
   if (const Item* draw = scenario.find("draw")) {
     if (!draw->is_table()) draw->fail("[draw] must be a table");
@@ -86,14 +95,62 @@ std::vector<Choice> Grid::named_set(const std::string& axis, const std::string& 
   return read_choices(axis, *list);
 }
 
-void Grid::read_vary(const Item& vary, const Item* sets, const Item* own) {
+void Grid::read_skips(const Item& skips) {
+  for (const Item& item : skips.items("[[skip]]")) {
+    if (!item.is_table() || item.table.empty()) item.fail("[[skip]] names what a cell must have");
+    std::vector<Skip> skip;
+    for (const auto& [name, value] : item.table) {
+      const bool axis = std::any_of(axes_.begin(), axes_.end(),
+                                    [&, n = name](const Axis& a) { return a.name == n; });
+      if (!axis && !parameters_.find(name))
+        value.fail("'" + name + "' is neither an axis nor a parameter; " +
+                   suggestion(name, parameters_.names()));
+      skip.push_back({name, {}});
+      if (value.is_list())
+        for (const Item& one : value.list) skip.back().values.push_back(to_text(one.json()));
+      else
+        skip.back().values.push_back(to_text(value.json()));
+    }
+    skips_.push_back(std::move(skip));
+  }
+}
+
+bool Grid::skipped(size_t cell, const Assignment& overrides) const {
+  if (skips_.empty()) return false;
+  const Assignment values = assignment(cell, 1, overrides);
+  const auto words = labels(cell);
+  const auto has = [&](const Skip& skip) {
+    const auto among = [&](const std::string& text) {
+      return std::find(skip.values.begin(), skip.values.end(), text) != skip.values.end();
+    };
+    for (size_t i = 0; i < axes_.size(); ++i)
+      if (axes_[i].name == skip.name) return among(words[i]);
+    return among(to_text(values.at(skip.name)));
+  };
+  return std::any_of(skips_.begin(), skips_.end(), [&](const std::vector<Skip>& skip) {
+    return std::all_of(skip.begin(), skip.end(), has);
+  });
+}
+
+const Choice* Grid::known(const std::string& axis, const std::string& label) const {
+  for (const std::vector<Axis>* axes : {&axes_, &everywhere_})  // this grid's own list first
+    for (const Axis& one : *axes)
+      for (const Choice& choice : one.choices)
+        if (one.name == axis && choice.label == label) return &choice;
+  return nullptr;
+}
+
+void Grid::read_vary(const Item& vary, const Item* sets, const std::vector<const Item*>& own) {
   if (!vary.is_table()) vary.fail("[vary] must be a table");
-  if (own)
-    for (const auto& [name, item] : own->table)
-      if (!vary.find(name)) item.fail("'" + name + "' is no axis of [vary]");
+  for (const Item* table : own)
+    if (table)
+      for (const auto& [name, item] : table->table)
+        if (!vary.find(name)) item.fail("'" + name + "' is no axis of [vary]");
   for (const auto& [name, common] : vary.table) {
-    const Item* replaced = own ? own->find(name) : nullptr;
-    const Item& item = replaced ? *replaced : common;
+    const Item* chosen = &common;
+    for (const Item* table : own)
+      if (const Item* replaced = table ? table->find(name) : nullptr) chosen = replaced;
+    const Item& item = *chosen;
     Axis axis;
     axis.name = name;
     if (item.is_scalar() && item.scalar.is_string()) {
@@ -122,10 +179,8 @@ void Grid::apply_sets(const GridRequest& request, const Item*) {
     std::vector<Choice> chosen;
     for (const std::string& word : split(text, ',')) {
       if (axis != axes_.end()) {
-        const auto known = std::find_if(axis->choices.begin(), axis->choices.end(),
-                                        [&](const Choice& c) { return c.label == word; });
-        if (known != axis->choices.end()) {
-          chosen.push_back(*known);
+        if (const Choice* choice = known(name, word)) {
+          chosen.push_back(*choice);
           continue;
         }
         if (!parameters_.find(name)) {

@@ -23,16 +23,17 @@ Item load(const std::function<net::Result<Source>(const std::string&)>& open,
 }
 
 void check_topology_keys(const Item& topology) {
-  topology.only(
-      {"name", "about", "picture", "parameters", "nodes", "links", "services", "secrets", "names"},
-      "a topology");
+  topology.only({"name", "about", "picture", "parameters", "nodes", "links", "services", "secrets",
+                 "names", "secret_files"},
+                "a topology");
 }
 
 void check_scenario_keys(const Item& scenario) {
   scenario.only(
-      {"name",      "about",     "topology", "worlds",  "seeds",       "parameters", "sets",
-       "vary",      "draw",      "services", "secrets", "names",       "timeline",   "until",
-       "linger_ms", "budget_ms", "measures", "expect",  "differences", "world",      "figures"},
+      {"name",      "about",     "topology", "worlds",      "seeds",       "parameters", "sets",
+       "vary",      "draw",      "services", "secrets",     "names",       "timeline",   "until",
+       "linger_ms", "budget_ms", "measures", "expect",      "differences", "world",      "figures",
+       "grid",      "skip",      "results",  "secret_files"},
       "a scenario");
 }
 
@@ -77,18 +78,58 @@ Assignment world_overrides(const Item& scenario, const std::string& world,
   return out;
 }
 
-std::vector<uint64_t> seeds_of(const Item& scenario, const std::string& world,
+std::vector<uint64_t> seeds_of(const Item& scenario, const std::string& world, const Item* grid,
                                const Request& request) {
   if (!request.seeds.empty()) return request.seeds;
   const Item* seeds = scenario.find("seeds");
   if (const Item* table = world_table(scenario, world))
     if (const Item* own = table->find("seeds")) seeds = own;
+  if (grid) seeds = grid;
   if (!seeds) return {1};
   const double count = seeds->finite("seeds");
   if (count < 1 || count > static_cast<double>(request.most_runs) || count != std::floor(count))
     seeds->fail("seeds must be a whole number from 1 to " + std::to_string(request.most_runs));
   std::vector<uint64_t> out;
   for (uint64_t seed = 1; seed <= static_cast<uint64_t>(count); ++seed) out.push_back(seed);
+  return out;
+}
+
+// The grids of a scenario, one empty one if it has none of its own: which axes they replace, and
+// who runs them.
+struct SubGrid {
+  Item axes;  // a table
+  std::vector<std::string> worlds;
+  const Item* seeds = nullptr;
+  bool quick = false;
+};
+
+std::vector<SubGrid> sub_grids(const Item& scenario, const Request& request) {
+  const Item* grids = scenario.find("grid");
+  std::vector<SubGrid> out;
+  if (!grids) {
+    out.emplace_back();
+    if (request.quick) scenario.fail("it has no [[grid]] with quick = true");
+    return out;
+  }
+  if (!scenario.find("vary")) grids->fail("[[grid]] replaces axes of [vary], which is missing");
+  for (const Item& item : grids->items("[[grid]]")) {
+    SubGrid grid;
+    grid.axes = item;
+    grid.axes.table.clear();
+    for (const auto& entry : item.table) {
+      if (entry.first == "quick")
+        grid.quick = entry.second.json() == boost::json::value(true);
+      else if (entry.first == "worlds")
+        for (const Item& world : entry.second.items("worlds"))
+          grid.worlds.push_back(world.text("a world"));
+      else if (entry.first == "seeds")
+        grid.seeds = &entry.second;
+      else if (entry.first != "about")
+        grid.axes.table.push_back(entry);
+    }
+    if (grid.quick || !request.quick) out.push_back(std::move(grid));
+  }
+  if (out.empty()) grids->fail("none of the [[grid]]s says quick = true");
   return out;
 }
 
@@ -145,37 +186,46 @@ net::Result<boost::json::object> plan_scenario(const std::string& name, const Re
     std::set<std::string> ids;
     for (const std::string& world : worlds) {
       const Item* own = world_table(files.scenario, world);
-      const Grid grid(files.scenario, parameters, {request.sets},
-                      own ? own->find("vary") : nullptr);
       const Assignment overrides = world_overrides(files.scenario, world, parameters);
-      const std::vector<uint64_t> seeds = seeds_of(files.scenario, world, request);
-      if (grid.cells() * seeds.size() > request.most_runs)
-        files.scenario.fail("this makes " + std::to_string(grid.cells() * seeds.size()) +
-                            " runs, more than the limit of " + std::to_string(request.most_runs));
-      for (size_t cell = 0; cell < grid.cells(); ++cell) {
-        std::string cell_name;
-        for (const std::string& label : grid.labels(cell))
-          cell_name += (cell_name.empty() ? "" : ".") + clean_label(label);
-        if (cell_name.empty()) cell_name = "only";
-        for (const uint64_t seed : seeds) {
+      for (const SubGrid& part : sub_grids(files.scenario, request)) {
+        if (!part.worlds.empty() &&
+            std::find(part.worlds.begin(), part.worlds.end(), world) == part.worlds.end())
+          continue;
+        const Grid grid(files.scenario, parameters,
+                        {request.sets, {own ? own->find("vary") : nullptr, &part.axes}});
+        const auto seeds = seeds_of(files.scenario, world, part.seeds, request);
+        if (grid.cells() * seeds.size() > request.most_runs)
+          files.scenario.fail("this makes " + std::to_string(grid.cells() * seeds.size()) +
+                              " runs, more than the limit of " + std::to_string(request.most_runs));
+        std::set<std::string> of_this_grid;
+        for (size_t cell = 0; cell < grid.cells(); ++cell) {
+          if (grid.skipped(cell, overrides)) continue;
+          const auto words = grid.labels(cell);
           RunRequest run;
           run.world = world;
-          run.cell = cell_name;
-          run.seed = seed;
-          run.values = grid.assignment(cell, seed, overrides);
-          run.world_table = own;
-          boost::json::object made = make_run(files.scenario, files.topology, run, vocabulary);
-          boost::json::object labels;
-          const auto words = grid.labels(cell);
-          for (size_t i = 0; i < words.size(); ++i) labels[grid.axes()[i].name] = words[i];
-          made["labels"] = std::move(labels);
-          if (!ids.insert(to_text(made["id"])).second)
-            files.scenario.fail("two runs would be called '" + to_text(made["id"]) +
-                                "': a value or a seed stands twice");
-          runs.push_back(std::move(made));
+          for (const std::string& label : words)
+            run.cell += (run.cell.empty() ? "" : ".") + clean_label(label);
+          if (run.cell.empty()) run.cell = "only";
+          for (const uint64_t seed : seeds) {
+            const std::string id = world + "." + run.cell + "." + std::to_string(seed);
+            if (!of_this_grid.insert(id).second)
+              files.scenario.fail("two runs would be called '" + id +
+                                  "': a value or a seed stands twice");
+            if (!ids.insert(id).second) continue;  // another grid of the scenario has it, too
+            run.seed = seed;
+            run.values = grid.assignment(cell, seed, overrides);
+            run.world_table = own;
+            run.secret = request.secret;
+            boost::json::object made = make_run(files.scenario, files.topology, run, vocabulary);
+            boost::json::object labels;
+            for (size_t i = 0; i < words.size(); ++i) labels[grid.axes()[i].name] = words[i];
+            made["labels"] = std::move(labels);
+            runs.push_back(std::move(made));
+          }
         }
       }
     }
+    if (runs.empty()) files.scenario.fail("no run is left: its grids skip all that was asked for");
 
     boost::json::array columns;
     for (const Axis& axis : grid.axes()) columns.push_back(boost::json::value(axis.name));
@@ -192,6 +242,7 @@ net::Result<boost::json::object> plan_scenario(const std::string& name, const Re
                              {"measures", copy_or_empty(files.scenario, "measures")},
                              {"expect", copy_or_empty(files.scenario, "expect")},
                              {"figures", copy_or_empty(files.scenario, "figures")},
+                             {"results", copy_or_empty(files.scenario, "results")},
                              {"differences", copy_or_empty(files.scenario, "differences")},
                              {"picture", string(files.topology, "picture", {}, "")},
                              {"rerun", rerun},
@@ -218,6 +269,7 @@ net::Result<boost::json::object> plan_topology(const std::string& name, const Re
     run.cell = "up";
     run.seed = request.seeds.empty() ? 1 : request.seeds[0];
     run.values = grid.assignment(0, run.seed, {});
+    run.secret = request.secret;
     boost::json::array runs;
     runs.push_back(make_run(empty, topology, run, vocabulary));
     return {{"format", 1},

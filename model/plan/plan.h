@@ -10,16 +10,15 @@
 #include "model/net/error.h"
 #include "model/plan/grid.h"
 #include "model/plan/parameters.h"
+#include "model/plan/run.h"
 
 namespace culvert::plan {
 
-struct Source {
-  std::string path;  // as messages name it
-  std::string text;
-};
-
 struct Request {
   std::function<net::Result<Source>(const std::string&name)> scenario, topology;
+  // What a scenario's or topology's [secret_files] names.
+  std::function<net::Result<Source>(const std::string& name)> secret;
+  bool quick = false;               // only the scenario's grids that say `quick = true`
   std::vector<std::string> worlds;  // ns3, linux; empty: the scenario's
   std::vector<std::pair<std::string, std::string>> sets;
   std::vector<uint64_t> seeds;  // empty: 1..seeds of the scenario

@@ -148,6 +148,33 @@ boost::json::object make_secrets(const Item& from, uint64_t rng_seed) {
   return out;
 }
 
+// Certificates and the like: files that the scenario brings. A run is given those that its command
+// lines name, so that a plan of thousands of runs stays small.
+void add_secret_files(boost::json::object& secrets, const Item& from, const RunRequest& request,
+                      const boost::json::array& services) {
+  const Item* files = from.find("secret_files");
+  if (!files) return;
+  if (!files->is_table()) files->fail("[secret_files] is a table: name = \"file\"");
+  for (const auto& [name, item] : files->table) {
+    const Value word(name);
+    const bool wanted = std::any_of(services.begin(), services.end(), [&](const Value& service) {
+      const auto& argv = service.at("argv").get_array();
+      return std::find(argv.begin(), argv.end(), word) != argv.end();
+    });
+    if (!wanted) continue;
+    const auto source = request.secret ? request.secret(item.text("a file's name"))
+                                       : net::Result<Source>(net::Status(net::Error::not_found, "there are no files here"));
+    if (!source) item.fail(source.status().detail);
+    std::string hex;
+    for (const char c : source->text) {
+      char text[4];
+      std::snprintf(text, sizeof text, "%02x", static_cast<unsigned char>(c));
+      hex += text;
+    }
+    secrets[name] = hex;
+  }
+}
+
 }  // namespace
 
 boost::json::object make_run(const Item& scenario, const Item& topology, const RunRequest& request,
@@ -190,9 +217,13 @@ boost::json::object make_run(const Item& scenario, const Item& topology, const R
   out["rng_seed"] = rng_seed;
   out["parameters"] = std::move(parameters);
   out["one_way_ms"] = one_way_delays_ms(network);
+  boost::json::object secrets =
+      make_secrets(scenario.find("secrets") ? scenario : topology, rng_seed);
+  for (const Item* from : {&topology, &scenario})
+    add_secret_files(secrets, *from, request, services);
   out["services"] = std::move(services);
   out["timeline"] = std::move(timeline);
-  out["secrets"] = make_secrets(scenario.find("secrets") ? scenario : topology, rng_seed);
+  out["secrets"] = std::move(secrets);
   out["names"] = std::move(names);
   if (const Item* until = scenario.find("until"))
     out["until"] = event_condition(*until, network, values);

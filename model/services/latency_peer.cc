@@ -49,7 +49,10 @@ class MqttPeer : public Service {
  private:
   void take(const mqtt::Publish& publish) {
     const uint32_t number = number_of(publish.payload);
-    if (options_.sink) return host_.log().write(kService, "over", {{"number", number}});
+    // Only at QoS 0 nobody else knows that it is over.
+    if (options_.sink)
+      return host_.log().write(kService, options_.qos == 0 ? "over" : "arrived",
+                               {{"number", number}});
     mqtt::OutgoingMessage answer;
     answer.topic = publish.properties.response_topic.value_or(kAnswerTopic);
     answer.payload.assign(publish.payload.begin(), publish.payload.end());

@@ -1,0 +1,215 @@
+"""Figures of what a message costs over MQTT and HTTP, for scenarios that ask for `messages`."""
+
+from analysis import plan as plans
+from analysis.report.dots import Dots
+from analysis.report.svg import Chart
+from analysis.summary import value
+from analysis.wilson import quantile, spread
+
+BASE = {"placement": "near", "access": "ethernet", "radio": "active", "loss": "0", "payload": "32",
+        "tls": "none"}
+TLS = ["none", "resumed", "1.3", "1.2"]
+
+
+def message_figures(result):
+    """[(title, about, html)] in the order of the page."""
+    rows = [r for r in result.records if r["why"] in ("until", "budget")
+            and type(value(r, "latency_ms")) in (int, float)]
+    if not rows:
+        return []
+    made = [against_theory(result, rows), on_the_line(result, rows, "bytes"),
+            on_the_line(result, rows, "packets"), break_even(result, rows), handshakes(result, rows),
+            over_the_air(result, rows), over_loss(result, rows)]
+    return [m for m in made if m]
+
+
+def _at(row, **wanted):
+    """Is the row the base case but for what is `wanted`? A value of None: any."""
+    for name, base in BASE.items():
+        expected = wanted.get(name, base)
+        if expected is not None and plans.plain(value(row, name)) != expected:
+            return False
+    return all(v is None or plans.plain(value(row, n)) == v for n, v in wanted.items())
+
+
+def _name(row, connection=True):
+    name = str(value(row, "protocol"))
+    qos = plans.plain(value(row, "qos"))
+    name += " QoS %s" % qos if qos in ("0", "1", "2") else ""
+    return name + (", %s" % value(row, "connection") if connection else "")
+
+
+def _groups(rows, key):
+    groups = {}
+    for row in rows:
+        groups.setdefault(key(row), []).append(row)
+    return groups
+
+
+def _voices(rows):
+    return sorted({r["voice"] for r in rows}, key=plans.voice_order)
+
+
+def _middle(rows, name):
+    numbers = sorted(value(r, name) for r in rows if type(value(r, name)) in (int, float))
+    return quantile(numbers, 0.5) if numbers else None
+
+
+def against_theory(result, rows):
+    rows = [r for r in rows if value(r, "latency_off") is not None
+            and plans.plain(value(r, "loss")) == "0"]
+    if len(rows) < 3:
+        return None
+    top = max(max(value(r, "rtts_theory"), value(r, "rtts")) for r in rows) * 1.05
+    chart = Chart((0, top), (0, top), "round trips that theory asks for", "round trips measured")
+    chart.rule([(0, 0), (top, top)], "as theory has it")
+    for series, voice in enumerate(_voices(rows)):
+        mine = [r for r in rows if r["voice"] == voice]
+        for r in mine[::max(1, len(mine) // 600)]:
+            chart.point(value(r, "rtts_theory"), value(r, "rtts"), series, "%s, %s, TLS %s: theory "
+                        "%.2f, measured %.3f" % (_name(r), value(r, "operation"), value(r, "tls"),
+                                                 value(r, "rtts_theory"), value(r, "rtts")),
+                        "%s/%s" % (result.key, r["id"]))
+        off = spread(value(r, "latency_off") for r in mine)
+        chart.key("%s: %d runs, measured ÷ theory %.3f in the median, %.3f to %.3f" % (
+            plans.voice_name(voice), len(mine), off["median"], off["min"], off["max"]), series)
+    return ("Round trips: theory and measurement", "On wires without loss. Round trips are of device "
+            "to broker; theory adds up the rounds of TCP, TLS, CONNECT, SUBSCRIBE and the message.",
+            chart.text("Round trips, measured over theory"))
+
+
+def on_the_line(result, rows, what):
+    rows = [r for r in rows if _at(r, operation="publish", tls=None)
+            and plans.plain(value(r, "tls")) in ("none", "1.3")
+            and type(value(r, what)) in (int, float)]
+    groups = _groups(rows, lambda r: (_name(r) + (", TLS 1.3" if value(r, "tls") == "1.3" else "")))
+    if len(groups) < 3:
+        return None
+    order = sorted(groups, key=lambda n: _middle(groups[n], what))
+    top = max(value(r, what) for r in rows) * 1.05
+    chart = Dots(order, (0, top), "%s per message on the device's line" % (
+        "IP bytes" if what == "bytes" else "packets"))
+    voices = _voices(rows)
+    for series, voice in enumerate(voices):
+        offset = (series - (len(voices) - 1) / 2) * 0.3
+        for name in order:
+            mine = [r for r in groups[name] if r["voice"] == voice]
+            if mine:
+                middle, expected = _middle(mine, what), _middle(mine, what + "_theory")
+                chart.point(name, middle, series, "%s, %s: %.5g, predicted %.5g" % (
+                    name, plans.voice_name(voice), middle, expected or 0),
+                    "%s/%s" % (result.key, mine[0]["id"]), offset)
+        offs = [value(r, what + "_off") for r in rows if r["voice"] == voice
+                and value(r, what + "_off") is not None]
+        note = ", measured ÷ predicted %.3f to %.3f" % (min(offs), max(offs)) if offs else ""
+        chart.key(plans.voice_name(voice) + note, series)
+    return ("%s per message" % what.capitalize(), "A publish of 32 bytes, acknowledgements and, when "
+            "cold, connecting and closing included. HTTP: a POST.", chart.text("%s per message" % what))
+
+
+def break_even(result, rows):
+    rows = [r for r in rows if _at(r, operation="request", placement=None)
+            and plans.plain(value(r, "qos")) in ("1", "-") and value(r, "r2_over_r1") is not None
+            and value(r, "protocol") != "mqtt3"]
+    groups = _groups(rows, lambda r: (r["voice"], _name(r)))
+    xs = sorted({value(r, "r2_over_r1") for r in rows})
+    if len(xs) < 2:
+        return None
+    voice = _voices(rows)[0]
+    groups = {k: v for k, v in groups.items() if k[0] == voice}
+    top = max(value(r, "rtts") for r in rows if r["voice"] == voice) * 1.05
+    chart = Chart((0, max(xs)), (0, top), "R2 ÷ R1: how far the server is from the broker",
+                  "round trips until the answer")
+    for series, (key, mine) in enumerate(sorted(groups.items())):
+        by = _groups(mine, lambda r: value(r, "r2_over_r1"))
+        points = [(x, _middle(by[x], "rtts")) for x in sorted(by)]
+        chart.line(points, series, key[1])
+        for x, y in points:
+            chart.point(x, y, series, "%s at R2 = %.2f R1: %.2f round trips" % (key[1], x, y),
+                        "%s/%s" % (result.key, by[x][0]["id"]))
+        chart.key(key[1], series)
+    return ("Break-even of MQTT and HTTP", "A request and its answer, device to server (%s). HTTP goes "
+            "there directly, which a server behind NAT does not allow; MQTT and the long poll go by "
+            "way of the broker, R1 + R2. Where lines cross is the break-even."
+            % plans.voice_name(voice), chart.text("Break-even"))
+
+
+def handshakes(result, rows):
+    rows = [r for r in rows if _at(r, operation="publish", connection="cold", tls=None)
+            and plans.plain(value(r, "qos")) in ("1", "-")]
+    kinds = [t for t in TLS if any(plans.plain(value(r, "tls")) == t for r in rows)]
+    if len(kinds) < 2:
+        return None
+    chart = Chart((-0.5, len(kinds) - 0.5), (0, max(value(r, "rtts") for r in rows) * 1.1),
+                  "TLS on a new connection", "round trips of a publish",
+                  x_ticks=[(i, k) for i, k in enumerate(kinds)])
+    groups = _groups(rows, lambda r: (r["voice"], _name(r)))
+    for series, key in enumerate(sorted(groups, key=lambda k: (plans.voice_order(k[0]), k[1]))):
+        offset = (series - (len(groups) - 1) / 2) * 0.07
+        by = _groups(groups[key], lambda r: plans.plain(value(r, "tls")))
+        points = [(kinds.index(k) + offset, _middle(by[k], "rtts"), k) for k in kinds if k in by]
+        chart.line([p[:2] for p in points], series)
+        for x, y, k in points:
+            chart.point(x, y, series, "%s, %s, TLS %s: %.2f" % (
+                plans.voice_name(key[0]), key[1], k, y), "%s/%s" % (result.key, by[k][0]["id"]))
+        chart.key("%s, %s" % (plans.voice_name(key[0]), key[1]), series)
+    return ("What TLS and a cold start cost", "From nothing to the acknowledgement, on a connection of "
+            "its own; a message on a connection that is there takes 1.",
+            chart.text("Cost of a cold start"))
+
+
+def over_the_air(result, rows):
+    rows = [r for r in rows if _at(r, access="lte", radio=None, operation=None)
+            and value(r, "protocol") != "mqtt3"]
+    if not rows:
+        return None
+    groups = _groups(rows, lambda r: "%s: %s" % (value(r, "operation"), _name(r)))
+    order = sorted(groups, key=lambda n: (n.split(":")[0], _middle(groups[n], "latency_ms")))
+    series_of = sorted({(r["voice"], str(value(r, "radio"))) for r in rows},
+                       key=lambda k: (plans.voice_order(k[0]), k[1]))
+    top = max(value(r, "p90_ms") or value(r, "latency_ms") for r in rows) * 1.03
+    chart = Dots(order, (0, top), "ms over 4G; median, and from 10 to 90 of 100")
+    for series, key in enumerate(series_of):
+        offset = (series - (len(series_of) - 1) / 2) * 0.2
+        for name in order:
+            mine = [r for r in groups[name] if (r["voice"], str(value(r, "radio"))) == key]
+            if not mine:
+                continue
+            middle, low, high = (_middle(mine, n) for n in ("latency_ms", "p10_ms", "p90_ms"))
+            if high is not None:
+                chart.interval(name, middle if low is None else low, high, series, offset)
+            chart.point(name, middle, series, "%s, %s, radio %s: %.1f ms" % (
+                name, plans.voice_name(key[0]), key[1], middle),
+                "%s/%s" % (result.key, mine[0]["id"]), offset)
+        chart.key("%s, radio %s" % (plans.voice_name(key[0]), key[1]), series)
+    return ("Over 4G", "Without TLS, server near the broker. A radio that slept takes 260 ms to wake "
+            "before anything moves.", chart.text("Latency over 4G"))
+
+
+def over_loss(result, rows):
+    rows = [r for r in rows if _at(r, loss=None, operation="publish", connection="warm")
+            and value(r, "protocol") != "mqtt3"]
+    levels = sorted({float(value(r, "loss")) for r in rows})
+    if len(levels) < 2:
+        return None
+    voice = _voices(rows)[0]
+    groups = _groups([r for r in rows if r["voice"] == voice], _name)
+    highest = max(_middle(g, "p90_ms") or 0 for g in (
+        [r for r in rows if r["voice"] == voice and float(value(r, "loss")) == l] for l in levels))
+    top = max(highest, max(value(r, "p90_ms") for r in rows if r["voice"] == voice)) * 1.05
+    chart = Chart((-0.5, len(levels) - 0.5), (0, top), "packets lost on the access line",
+                  "ms, median and 90 of 100",
+                  x_ticks=[(i, "%g %%" % (100 * l)) for i, l in enumerate(levels)])
+    for series, name in enumerate(sorted(groups)):
+        offset = (series - (len(groups) - 1) / 2) * 0.1
+        by = _groups(groups[name], lambda r: float(value(r, "loss")))
+        at = [(levels.index(l) + offset, _middle(by[l], "latency_ms"), _middle(by[l], "p90_ms"), l)
+              for l in levels if l in by]
+        chart.line([(x, high) for x, _, high, _ in at], series, name)
+        for x, middle, high, level in at:
+            chart.interval(x, middle, high, series)
+            chart.point(x, high, series, "%s, loss %g %%: median %.1f ms, 90 of 100 below %.1f" % (
+                name, 100 * level, middle, high), "%s/%s" % (result.key, by[level][0]["id"]))
+        chart.key(name, series)
+    return ("Latency against loss", "A publish on a warm connection (%s): bars from the median to the "
+            "90th of 100." % plans.voice_name(voice), chart.text("Latency against loss"))

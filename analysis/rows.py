@@ -17,7 +17,8 @@ from analysis import plan as plans
 # What the extra columns read besides the measures.
 EXTRA_EVENTS = {"punch.connect_requested", "punch.result", "punch.planned", "punch.probe_sent",
                 "nat.dropped", "nat.config", "link.lost", "punch.nat_measured", "latency.ready",
-                "latency.begun", "latency.tcp", "latency.wrote", "latency.read", "latency.ended"}
+                "latency.begun", "latency.tcp", "latency.wrote", "latency.read", "latency.ended",
+                "latency.done"}
 EXTRAS = ["reason", "detail", "probes", "nat_drops", "lost"]
 TAIL = ["id", "cell", "engine", "voice", "why", "end_detail", "initiator", "bound_ms", "bound_rule"]
 # Below this many runs starting worker processes costs more than it saves (ours: measured).

@@ -86,9 +86,11 @@ def bytes_on_the_line(run, log):
     if tcp is None or not rtt or not begins or log.named("link.lost"):
         return None
     start = begins[0]["time_ms"]
+    over = next((e["time_ms"] for e in log.named("latency.done")), float("inf"))  # the last count
     device = begins[0]["node"]
     moves = [e for e in log.events if e["service"] == "latency" and e["node"] == device
-             and e["event"] in ("tcp", "wrote", "read", "ended")]  # in the log's order
+             and e["event"] in ("tcp", "wrote", "read", "ended")
+             and e["time_ms"] <= over]  # in the log's order
     packets = size = 0
     for connection in _connections(moves):
         counted = _Conversation(tcp, rtt, _radio(run)).count(connection, start)

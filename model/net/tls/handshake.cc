@@ -208,6 +208,11 @@ void Session::established() {
   info_.handshake = host.now() - opening_->began;
   const bool v13 = gnutls_protocol_get_version(session_) == GNUTLS_TLS1_3;
   if (!server && !v13) store_resumption();
+  if (!v13 && info_.resumed && context_->options().key_log) {  // of which GnuTLS tells nothing
+    gnutls_datum_t master{};
+    gnutls_session_get_master_secret(session_, &master);
+    key_logged(session_, "CLIENT_RANDOM", &master);
+  }
   if (server) fetch_early();
 
   corked_ = !server || v13;  // a TLS 1.2 server has the last word, and the client waits for it

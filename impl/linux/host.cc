@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
 #include <cerrno>
 #include <cstring>
 
@@ -125,9 +124,7 @@ void LinuxHost::secure_random(net::MutableBytes out) {
 }
 
 void LinuxHost::post(std::function<void()> task) {
-  boost::asio::post(loop_.context(), [alive = alive_, task = std::move(task)] {
-    if (*alive) task();
-  });
+  loop_.post(alive_, std::move(task));
 }
 
 void LinuxHost::offload(std::function<void()> work, std::function<void()> done) {

@@ -78,9 +78,35 @@ void Loop::schedule(uint32_t slot) {
   if (slots_[slot].scheduled) return;
   slots_[slot].scheduled = true;
   scheduled_.push_back(slot);
-  if (turn_posted_) return;
+  if (turn_posted_ || collecting_) return;
   turn_posted_ = true;
   asio::post(context_, [this] { turn(); });
+}
+
+void Loop::post(std::shared_ptr<bool> alive, std::function<void()> task) {
+  if (!context_.get_executor().running_in_this_thread()) {
+    asio::post(context_, [alive = std::move(alive), task = std::move(task)] {
+      if (*alive) task();
+    });
+    return;
+  }
+  tasks_.push_back({std::move(alive), std::move(task)});
+  if (tasks_posted_ || collecting_) return;
+  tasks_posted_ = true;
+  asio::post(context_, [this] { run_tasks(); });
+}
+
+void Loop::run_tasks() {
+  tasks_posted_ = false;
+  // Tasks that these post wait for the next round: a chain must not keep the loop from its sockets.
+  for (size_t left = tasks_.size(); left > 0 && !tasks_.empty(); --left) {
+    const Task task = std::move(tasks_.front());
+    tasks_.pop_front();
+    if (*task.alive) task.run();
+  }
+  if (tasks_.empty() || tasks_posted_) return;
+  tasks_posted_ = true;
+  asio::post(context_, [this] { run_tasks(); });
 }
 
 void Loop::wait() {
@@ -94,6 +120,7 @@ void Loop::wait() {
 
 void Loop::collect() {
   epoll_event events[128];
+  collecting_ = true;
   const int count = epoll_wait(epoll_.native_handle(), events, 128, 0);
   for (int i = 0; i < count; ++i) {
     const auto slot = static_cast<uint32_t>(events[i].data.u64);
@@ -101,11 +128,14 @@ void Loop::collect() {
     if (slots_[slot].watch == nullptr || slots_[slot].generation != generation) continue;
     slots_[slot].watch->edge(events[i].events);
   }
-  // Callbacks run here and now rather than through another turn of the io_context: it is latency.
-  if (!scheduled_.empty() && !turn_posted_) {
-    turn_posted_ = true;
-    turn();
-  }
+  // Callbacks, and what they post, run here and now rather than through another turn of the
+  // io_context, which would ask the kernel twice more.
+  if (!turn_posted_) turn();
+  collecting_ = false;
+  if (!tasks_posted_) run_tasks();
+  if (scheduled_.empty() || turn_posted_) return;
+  turn_posted_ = true;
+  asio::post(context_, [this] { turn(); });
 }
 
 void Loop::turn() {

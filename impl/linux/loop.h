@@ -6,7 +6,9 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <cstdint>
+#include <deque>
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "impl/linux/system.h"
@@ -32,6 +34,8 @@ class Loop {
   bool run_until(const std::function<bool()>& done, net::Time deadline);
 
   boost::asio::io_context& context() { return context_; }
+  // Runs `task` after the current callback, if `*alive` still holds then. From any thread.
+  void post(std::shared_ptr<bool> alive, std::function<void()> task);
   // CLOCK_MONOTONIC.
   static net::Time monotonic();
 
@@ -44,6 +48,7 @@ class Loop {
   void wait();
   void collect();
   void turn();
+  void run_tasks();
 
   struct Slot {
     Watch* watch = nullptr;
@@ -55,6 +60,14 @@ class Loop {
   std::vector<Slot> slots_;
   std::vector<uint32_t> free_, scheduled_, current_;
   bool turn_posted_ = false;
+  bool collecting_ = false;  // events are handed out: turns and tasks follow without Asio's help
+
+  struct Task {
+    std::shared_ptr<bool> alive;
+    std::function<void()> run;
+  };
+  std::deque<Task> tasks_;  // of this thread
+  bool tasks_posted_ = false;
 };
 
 // A descriptor in a Loop. turn() runs on the loop, never inside a call of the owner's.

@@ -4,6 +4,7 @@
 #include "model/http/poll_agent.h"
 #include "model/mqtt/client/client.h"
 #include "model/services/latency_operation.h"
+#include "model/services/payload_seal.h"
 #include "model/services/table.h"
 
 namespace culvert::services {
@@ -16,6 +17,8 @@ constexpr std::string_view kService = "latency";
 struct PeerOptions : LatencyOptions {
   bool sink = false;
   uint32_t polls = 1;
+  uint16_t keep_alive_s = 0;  // of MQTT; 0: no pings among what is counted
+  net::Duration ping_patience = 10s;
 };
 
 class MqttPeer : public Service {
@@ -25,10 +28,14 @@ class MqttPeer : public Service {
   net::Status start() override {
     auto dialler = Dialler::make(host_, options_);
     if (!dialler) return dialler.status();
+    auto seal = PayloadSeal::make(host_, options_.seal);
+    if (!seal) return seal.status();
+    seal_ = std::move(*seal);
     mqtt::ClientOptions options;
     options.version = options_.protocol == "mqtt3" ? mqtt::Version::v311 : mqtt::Version::v5;
     options.client_id = options_.sink ? "sink" : "peer";
-    options.keep_alive_s = 0;
+    options.keep_alive_s = options_.keep_alive_s;
+    options.ping_patience = options_.ping_patience;
     options.qos2_early = !options_.qos2_late;
     options.topic_alias_maximum = 0;
     options.backoff_least = 100ms;  // the broker may not be up yet
@@ -38,8 +45,13 @@ class MqttPeer : public Service {
       request.filter = options_.sink ? kPublishTopic : kAskTopic;
       request.options.qos = options_.qos;
       client_->subscribe({request}, [this](const mqtt::SubscribeOutcome& outcome) {
-        if (outcome.status) host_.log().write(kService, "listening");
+        if (!outcome.status) return;
+        host_.log().write(kService, std::exchange(again_, true) ? "back" : "listening");
       });
+    });
+    client_->on_lost([this](const mqtt::Client::Lost& lost) {
+      host_.log().write(kService, "lost",
+                        {{"phase", lost.phase}, {"why", lost.status.to_string()}});
     });
     client_->on_message([this](const mqtt::IncomingMessage& in) { take(in.publish); });
     client_->start();
@@ -48,14 +60,21 @@ class MqttPeer : public Service {
 
  private:
   void take(const mqtt::Publish& publish) {
-    const uint32_t number = number_of(publish.payload);
+    net::Buffer plain(publish.payload.begin(), publish.payload.end());
+    if (seal_) {
+      auto opened = seal_->open(publish.topic, publish.payload);
+      if (!opened)
+        return host_.log().write(kService, "unsealed", {{"why", opened.status().detail}});
+      plain = std::move(*opened);
+    }
+    const uint32_t number = number_of(plain);
     // Only at QoS 0 nobody else knows that it is over.
     if (options_.sink)
       return host_.log().write(kService, options_.qos == 0 ? "over" : "arrived",
                                {{"number", number}});
     mqtt::OutgoingMessage answer;
     answer.topic = publish.properties.response_topic.value_or(kAnswerTopic);
-    answer.payload.assign(publish.payload.begin(), publish.payload.end());
+    answer.payload = seal_ ? seal_->seal(answer.topic, plain) : std::move(plain);
     answer.qos = options_.qos;
     if (const auto& data = publish.properties.correlation_data)
       answer.properties.correlation_data = net::Buffer(data->begin(), data->end());
@@ -64,7 +83,9 @@ class MqttPeer : public Service {
 
   net::Host& host_;
   PeerOptions options_;
+  std::optional<PayloadSeal> seal_;
   std::unique_ptr<mqtt::Client> client_;
+  bool again_ = false;  // it was listening before
 };
 
 // Keeps polls outstanding at a relay and answers with what they bring.
@@ -117,6 +138,9 @@ class PeerBlueprint : public Blueprint {
         ->capture_default_str();
     app.add_option("--trust", options_.trust, "TLS: the secret with the CA's certificate");
     app.add_option("--name", options_.name, "TLS: the server's name");
+    app.add_option("--seal", options_.seal, "a secret: MQTT payloads are sealed end to end");
+    app.add_option("--keep-alive-s", options_.keep_alive_s, "MQTT: between pings; 0: none");
+    add_ms(app, "--ping-patience-ms", options_.ping_patience, "for a ping's answer");
     app.add_option("--polls", options_.polls, "outstanding at the relay")
         ->check(CLI::Range(1, 100))
         ->capture_default_str();

@@ -1,0 +1,73 @@
+"""What a message costs (issue 3): round trips and bytes against theory in both worlds, and the rows in
+the form that was promised. Figures of the machine's own load do not count on Linux: medians do."""
+import csv
+import statistics
+
+import pytest
+
+from asking import ask, culvert, needs_root
+
+COLUMNS = ("world,protocol,operation,qos,tls,connection,placement,access,radio,loss,payload,seed,"
+           "latency_ms,rtts,packets,bytes").split(",")
+BASE = ["--set", "access=ethernet", "--set", "loss=0.0", "--set", "payload=32", "--set",
+        "placement=near", "--set", "radio=active"]
+
+
+def _off(rows, name):
+    return {row["id"]: abs(float(row[name]) - 1) for row in rows}
+
+
+def _worst(off, limit):
+    return {name: value for name, value in off.items() if value > limit}
+
+
+def test_every_case_on_wires_in_ns3_is_what_theory_says(tmp_path):
+    rows = ask("mqtt_vs_http", tmp_path, "--on", "ns3", *BASE)
+    assert len(rows) > 60 and {row["why"] for row in rows} == {"until"}
+    assert {row["protocol"] for row in rows} == {"mqtt3", "mqtt5", "http", "http-longpoll"}
+    assert not _worst(_off(rows, "latency_off"), 0.02)
+    assert not _worst(_off(rows, "bytes_off"), 0.02)
+
+
+def test_columns_are_those_promised(tmp_path):
+    ask("mqtt_vs_http", tmp_path, "--on", "ns3", *BASE, "--set", "protocol=mqtt5", "--set", "tls=none")
+    with open(tmp_path / "results.csv", newline="") as file:
+        assert next(csv.reader(file))[:len(COLUMNS)] == COLUMNS
+
+
+def test_qos_2_asks_and_answers_in_r1_plus_r2(tmp_path):
+    rows = ask("mqtt_vs_http", tmp_path, "--on", "ns3", "--set", "protocol=mqtt3,mqtt5", "--set",
+               "operation=request", "--set", "qos=2", "--set", "connection=warm", "--set", "tls=none",
+               "--set", "placement=near,far", *BASE[:6])
+    took = {row["placement"]: float(row["latency_ms"]) for row in rows}
+    assert took["near"] == pytest.approx(42, rel=0.02)
+    assert took["far"] == pytest.approx(80, rel=0.02)
+
+
+def test_a_sleeping_radio_costs_its_promotion(tmp_path):
+    rows = ask("mqtt_vs_http", tmp_path, "--on", "ns3", "--seed", 1, "--set", "protocol=mqtt5", "--set",
+               "operation=publish", "--set", "qos=1", "--set", "connection=warm", "--set", "tls=none",
+               "--set", "access=lte", "--set", "radio=active,idle", "--set", "placement=near",
+               "--set", "loss=0.0", "--set", "payload=32")
+    took = {row["radio"]: float(row["latency_ms"]) for row in rows}
+    assert took["idle"] - took["active"] == pytest.approx(260.1, abs=4)
+
+
+def test_the_quick_sample_is_small_and_in_both_worlds_the_same(tmp_path):
+    done = culvert("run", "mqtt_vs_http", "--quick", "--on", "ns3", "--out", tmp_path)
+    assert done.returncode == 0
+    with open(tmp_path / "results.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert 30 < len(rows) < 100
+    assert {row["tls"] for row in rows} == {"none", "1.3"}
+
+
+@pytest.mark.root
+@needs_root
+def test_on_linux_round_trips_within_a_tenth_and_bytes_as_predicted(tmp_path):
+    rows = ask("mqtt_vs_http", tmp_path, "--on", "linux", *BASE, "--set", "protocol=mqtt5,http",
+               "--set", "tls=none", "--jobs", 2)
+    assert {row["why"] for row in rows} == {"until"}
+    assert statistics.median(_off(rows, "latency_off").values()) < 0.1
+    assert statistics.median(_off(rows, "bytes_off").values()) < 0.02
+    assert len(_worst(_off(rows, "bytes_off"), 0.02)) <= len(rows) // 5  # a late delayed ack

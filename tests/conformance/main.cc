@@ -52,7 +52,8 @@ int main(int argc, char** argv) {
     }
     double waits_s = 0;
     for (const Step& step : one.steps)
-      if (step.what == Step::What::wait) waits_s += static_cast<double>(step.time.count()) / 1e9;
+      if (step.what == Step::What::wait || step.what == Step::What::nothing)
+        waits_s += static_cast<double>(step.time.count()) / 1e9;
     auto world = tcp.empty() ? make_memory_world(one, {"", durable || one.durable, false})
                              : make_tcp_world(one, host, port);
     if (!world || waits_s > longest_wait_s) {

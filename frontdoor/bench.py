@@ -7,11 +7,13 @@ BENCHES = {
     "nat": ("bench-nat", None, "nanoseconds per translated packet and bytes per mapping"),
     "transfer": ("bench-transfer", "tests/bench/transfer.py",
                  "ns-3: 100 MB through two NAT routers against two plain routers, five alternating pairs"),
+    "mqtt": ("bench-mqtt", "tests/bench/mqtt.py",
+             "our broker beside mosquitto: throughput, latency, memory, connections, in memory and durable"),
 }
 
 
 def run_bench(what, json_file=None):
-    install()
+    install(("build", "run", "test") if what == "mqtt" else ("build", "run"))
     build("all")
     name, driver, about = BENCHES[what]
     say(f"{what}: {about}")

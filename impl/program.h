@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -26,10 +27,19 @@ inline void keep_standard_streams() {
   if (fd >= 0) ::close(fd);
 }
 
+// Shells give 1024 descriptors where 20,000 and more are allowed.
+inline void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 // The program's exit status. `name` for the sentence on stderr.
 template <class Body>
 int run_program(const char* name, Body body) {
   keep_standard_streams();
+  raise_descriptor_limit();
   try {
     return body();
   } catch (const std::exception& error) {  // no memory, no descriptors: nothing that input explains

@@ -128,12 +128,14 @@ class Bench:
         print(f"  {name}: {figure}: culvert {ours:,.1f}, mosquitto {theirs:,.1f}"
               + (f", sink {sink[figure]:,.0f}" if sink else ""), flush=True)
 
-    def throughput(self, shape, qos, durable=False, at_pubrel=False):
+    def throughput(self, shape, qos, durable=False, at_pubrel=False, window=None):
         publishers, subscribers = SIZES[shape]
         words = [shape, "--qos", qos, "--publishers", publishers, "--subscribers", subscribers,
-                 "--window", WINDOWS[shape], "--payload", self.options.payload,
+                 "--window", window or WINDOWS[shape], "--payload", self.options.payload,
                  "--seconds", self.options.seconds]
         name = f"{SHAPES[shape]}, QoS {qos}"
+        if window == 1:
+            name += ", one message under way each"
         if durable:
             words.append("--durable")
             name += ", durable"
@@ -151,6 +153,8 @@ class Bench:
         for shape in SHAPES:
             for qos in (0, 1, 2):
                 self.throughput(shape, qos)
+        for qos in (0, 1, 2):
+            self.throughput("pairs", qos, window=1)
         if o.pubrel_words:
             self.throughput("pairs", 2, at_pubrel=True)
         for qos in (0, 1, 2):
@@ -168,6 +172,11 @@ class Bench:
             for shape in ("pairs", "fan-out"):
                 for qos in (1, 2):
                     self.throughput(shape, qos, durable=True)
+            found = self.alternate(["pairs", "--qos", 1, "--rate", o.rate, "--seconds", o.seconds, "--durable"],
+                                   durable=True)
+            name = f"latency at {o.rate} messages/s, QoS 1, durable"
+            self.row(name, "p50_us", found, better="less")
+            self.row(name, "p99_us", found, better="less")
         return self.rows
 
 
@@ -209,9 +218,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("program", help="build/release/bin/bench-mqtt")
     parser.add_argument("--node", help="culvert-node; beside the program if not given")
-    parser.add_argument("--broker-words", default="mqtt-broker --bind",
+    parser.add_argument("--broker-words", default="mqtt-broker --anonymous --bind",
                         help="before ADDRESS:PORT (%(default)s)")
-    parser.add_argument("--durable-words", default="--durable", help="what makes it durable (%(default)s)")
+    parser.add_argument("--durable-words", default="--store broker", help="what makes it durable (%(default)s)")
     parser.add_argument("--pubrel-words", default="--qos2 at-pubrel",
                         help="what makes QoS 2 go onward at PUBREL (%(default)s)")
     parser.add_argument("--mosquitto", default=shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin"))

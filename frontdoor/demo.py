@@ -16,6 +16,8 @@ PARTS = [
     dict(name="multi_level_punch", on="both", seeds=1),
     dict(name="nat_timeouts", on="both"),
     dict(name="nat_reboot", on="ns3", seeds=1),
+    dict(name="mqtt_vs_http", on="both", quick=True),
+    dict(name="mqtt_keepalive", on="ns3", seeds=2),
 ]
 
 

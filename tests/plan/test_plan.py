@@ -112,6 +112,52 @@ def test_a_radio_has_numbers_and_is_told_only_on_lte(house):
     assert "idle_ms" not in wired and wired["access"] == "ethernet"
 
 
+GRIDS = SCENARIO.replace("[draw]", """[[skip]]
+kind = "symmetric"
+d = [2.0, 3.0]
+[[grid]]
+quick = true
+kind = ["symmetric"]
+[[grid]]
+seeds = 1
+worlds = ["ns3"]
+d = [2.0, 3.0]
+[draw]""").replace('[vary]', '[vary]\nd = [1.0]').replace("d = { uniform = [1, 9] }", "")
+
+
+def _cells(plan, world):
+    return [r["cell"] for r in plan["runs"] if r["world"] == world]
+
+
+def test_grids_are_united_and_cells_skipped(house):
+    plan = good(house(scenario=GRIDS))
+    assert _cells(plan, "linux") == ["1.symmetric"] * 2
+    assert _cells(plan, "ns3") == ["1.symmetric"] * 2 + ["2.full-cone", "3.full-cone"]
+
+
+def test_quick_takes_only_the_grids_that_say_so(house):
+    assert set(_cells(good(house("--quick", scenario=GRIDS)), "ns3")) == {"1.symmetric"}
+    done = house("--quick", scenario=SCENARIO)
+    assert done.returncode == 2 and "quick = true" in done.stderr
+
+
+def test_set_reaches_every_grid_and_a_cell_runs_once(house):
+    plan = good(house("--set", "kind=full-cone", "--set", "d=2.0", "--seed", "1", scenario=GRIDS))
+    assert _cells(plan, "ns3") == ["2.full-cone"]
+    done = house("--set", "kind=symmetric", "--set", "d=2.0", scenario=GRIDS)
+    assert done.returncode == 2 and "no run is left" in done.stderr
+
+
+def test_a_skip_of_nothing_known_is_refused(house):
+    done = house(scenario=GRIDS.replace('[[skip]]\nkind', '[[skip]]\nkidn'))
+    assert done.returncode == 2 and "'kidn' is neither an axis nor a parameter" in done.stderr
+
+
+def test_secret_files_go_only_to_runs_that_name_them(house):
+    text = TOPOLOGY + '\n[secret_files]\nmine = "nothing.pem"\n'
+    assert "mine" not in good(house(topology=text))["runs"][0]["secrets"]
+
+
 def test_set_fixes_an_axis_or_opens_one(house):
     assert len(good(house("--on", "ns3", "--set", "kind=open"))["runs"]) == 2
     plan = good(house("--on", "ns3", "--seed", "7", "--set", "d=1,2,3"))

@@ -1,15 +1,21 @@
 // culvert-node: one service on this machine. See options.cc for what it takes.
 // Exit status: 0 stopped or finished well, 1 the service failed, 2 wrong options.
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <functional>
 #include <memory>
+#include <utility>
 
 #include "impl/linux/host.h"
 #include "impl/node/control.h"
+#include "impl/node/input.h"
 #include "impl/node/options.h"
 #include "impl/program.h"
 #include "model/services/service.h"
@@ -22,8 +28,32 @@ int complain(const std::string& sentence, int status) {
   return status;
 }
 
+// Ours: how long a service may say good-bye after SIGTERM before the program ends anyway.
+constexpr std::chrono::seconds kPatience{10};
+
+// Where the events go: what `name` says; if that is nothing, to stdout, unless the service prints.
+// -1: nowhere. The name was checked.
+net::Result<int> open_events(const std::string& name, bool prints) {
+  if (name.empty()) return prints ? STDERR_FILENO : STDOUT_FILENO;
+  if (name == "stdout") return STDOUT_FILENO;
+  if (name == "stderr") return STDERR_FILENO;
+  if (name == "none") return -1;
+  const int fd = ::open(name.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (fd < 0) return {net::Error::failed, "--events: cannot write to '" + name + "'"};
+  return fd;
+}
+
+void write_all(int fd, net::Bytes bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::write(fd, bytes.data(), bytes.size());
+    if (count < 0 && errno != EINTR) return;  // whoever read it has gone
+    if (count > 0) bytes = bytes.subspan(static_cast<size_t>(count));
+  }
+}
+
 int run(const Options& options) {
   linux_host::Loop loop;
+  net::EventLog::Sink events;  // chosen once the service is known
   linux_host::HostOptions host_options;
   host_options.name = options.node;
   host_options.seed = options.seed;
@@ -32,22 +62,49 @@ int run(const Options& options) {
   host_options.data_folder = options.data;
   host_options.sync_stores = options.sync;
   host_options.names = options.names;
-  host_options.log = linux_host::log_to(STDOUT_FILENO);
+  if (options.events != "none")
+    host_options.log = [&events](std::string_view line) {
+      if (events) events(line);
+    };
   linux_host::LinuxHost host(loop, std::move(host_options));
 
   auto service = services::make(host, options.service);
   if (!service) return complain(service.status().detail, 2);
 
+  const auto opened = open_events(options.events, (*service)->prints());
+  if (!opened) return complain(opened.status().detail, 2);
+  events = linux_host::log_to(*opened);
+  if (options.control && (*service)->wants_input())
+    return complain("--control: " + options.service[0] + " reads stdin itself", 2);
+
   int status = 0;
+  (*service)->on_output([](net::Bytes text) { write_all(STDOUT_FILENO, text); });
   (*service)->on_finished([&](net::Status outcome) {
-    if (!options.once) return;
+    if (!options.once && !(*service)->is_tool()) return;
     if (!outcome) status = complain(outcome.to_string(), 1);
+    status = (*service)->exit_status().value_or(status);
     loop.stop();
   });
+  // The first signal asks the service to end well, the second one does not ask.
+  boost::asio::steady_timer patience(loop.context());
+  bool stopping = false;
+  const auto stop = [&] {
+    if (std::exchange(stopping, true)) return loop.stop();
+    patience.expires_after(kPatience);
+    patience.async_wait([&](auto error) {
+      if (!error) loop.stop();
+    });
+    (*service)->stop([&] { loop.stop(); });
+  };
   boost::asio::signal_set signals(loop.context(), SIGTERM, SIGINT);
-  signals.async_wait([&](auto error, int) {
-    if (!error) loop.stop();
-  });
+  std::function<void()> await_signal = [&] {
+    signals.async_wait([&](auto error, int) {
+      if (error) return;
+      stop();
+      await_signal();
+    });
+  };
+  await_signal();
   // A service starts from the loop, in both worlds.
   host.post([&] {
     if (const net::Status started = (*service)->start(); !started) {
@@ -55,6 +112,8 @@ int run(const Options& options) {
       loop.stop();
     }
   });
+  Input input(loop.context(), [&](net::Bytes piece) { (*service)->input(piece); });
+  if ((*service)->wants_input()) host.post([&] { input.start(); });
   std::unique_ptr<Control> control;
   if (options.control) {
     control = std::make_unique<Control>(
@@ -64,7 +123,7 @@ int run(const Options& options) {
           if (!done)
             host.log().write("node", "command_refused", {{"line", line}, {"why", done.detail}});
         },
-        [&] { loop.stop(); });
+        stop);
     if (!control->start()) return complain("--control: stdin must be a pipe or a terminal", 2);
   }
   loop.run();

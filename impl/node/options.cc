@@ -60,6 +60,9 @@ net::Status apply(const std::string& name, const std::string& value, Options& op
   } else if (name == "--data") {
     if (value.empty()) return {Error::invalid, "--data needs a folder"};
     options.data = value;
+  } else if (name == "--events") {
+    if (value.empty()) return {Error::invalid, "--events needs stdout, stderr, none or a file"};
+    options.events = value;
   } else if (name == "--names") {
     return read_names(value, options);
   } else if (value != "stdin") {
@@ -71,8 +74,8 @@ net::Status apply(const std::string& name, const std::string& value, Options& op
 }
 
 bool takes_value(const std::string& name) {
-  for (const char* known :
-       {"--node", "--seed", "--epoch-ns", "--secrets", "--data", "--names", "--control"})
+  for (const char* known : {"--node", "--seed", "--epoch-ns", "--secrets", "--data", "--names",
+                            "--control", "--events"})
     if (name == known) return true;
   return false;
 }
@@ -120,7 +123,9 @@ net::Result<Options> parse(const std::vector<std::string>& arguments) {
 
 std::string help() {
   return "culvert-node [options] SERVICE [the service's options]\n"
-         "Runs one service on this machine; its events go to stdout as JSON lines.\n\n"
+         "Runs one service on this machine; its events are JSON lines on stdout. SIGTERM asks it "
+         "to end\n"
+         "well, a second one ends it.\n\n"
          "  --node NAME        how the events call this machine (host)\n"
          "  --seed N           of everything that may repeat (1)\n"
          "  --epoch-ns N       the CLOCK_MONOTONIC that time_ms counts from (the start)\n"
@@ -128,6 +133,8 @@ std::string help() {
          "  --data DIR         where what must outlive a kill -9 is kept\n"
          "  --data-sync        flush it at every commit: it outlives a loss of power, too\n"
          "  --names FILE       names known beforehand: {\"name\": [\"address\"]}\n"
+         "  --events WHERE     stdout (the default), stderr (the default of services that print),\n"
+         "                     none, or a file to append to\n"
          "  --control stdin    commands on stdin, one a line; its end stops the program\n"
          "  --once             end when the service has its result: status 0 if it is good, else "
          "1\n"

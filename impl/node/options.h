@@ -24,6 +24,7 @@ struct Options {
   std::map<std::string, std::vector<net::IpAddress>> names;
   bool control = false;              // commands on stdin, one a line; its end stops the program
   bool once = false;                 // ends when the service has its result
+  std::string events;                // "stdout", "stderr", "none" or a file; empty: see help()
   std::vector<std::string> service;  // its name and its options
 };
 

@@ -29,6 +29,10 @@ bool Broker::disconnect(std::string_view client_id, Reason reason) {
   return impl_->core.disconnect(client_id, reason);
 }
 void Broker::access_changed(std::string_view user) { impl_->core.access_changed(user); }
+void Broker::access_changed_of_all() { impl_->core.access_changed_of_all(); }
+size_t Broker::disconnect_user(std::string_view user, Reason reason) {
+  return impl_->core.disconnect_user(user, reason);
+}
 const BrokerCounters& Broker::counters() const { return impl_->core.counters(); }
 void Broker::on_event(std::function<void(const BrokerEvent&)> callback) {
   impl_->core.on_event = std::move(callback);

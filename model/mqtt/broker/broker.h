@@ -37,6 +37,9 @@ class Broker {
   bool disconnect(std::string_view client_id, Reason reason);
   // Whoever's access changed: what was granted is asked for anew.
   void access_changed(std::string_view user);
+  void access_changed_of_all();
+  // Ends every connection of this user; how many there were.
+  size_t disconnect_user(std::string_view user, Reason reason);
 
   const BrokerCounters& counters() const;
   void on_event(std::function<void(const BrokerEvent&)> callback);  // presence; at most one

@@ -133,6 +133,16 @@ bool Core::disconnect(std::string_view client_id, Reason reason) {
   return true;
 }
 
+size_t Core::disconnect_user(std::string_view user, Reason reason) {
+  size_t count = 0;
+  for (const auto& s : sessions_) {
+    if (!s || s->user != user || s->connection == nullptr) continue;
+    doom(*s->connection, reason, true, "the user's login is no longer valid");
+    ++count;
+  }
+  return count;
+}
+
 net::Buffer Core::spare_buffer() {
   if (spare_buffers_.empty()) {
     net::Buffer fresh;

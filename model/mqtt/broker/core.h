@@ -44,6 +44,8 @@ class Core {
   void publish(const Publish& message);
   bool disconnect(std::string_view client_id, Reason reason);
   void access_changed(std::string_view user);
+  void access_changed_of_all();
+  size_t disconnect_user(std::string_view user, Reason reason);
 
   // -- for Connection ---------------------------------------------------------------------------
   Handled handle(Connection& connection, Bytes packet);

@@ -188,6 +188,12 @@ void Core::access_changed(std::string_view user) {
   }
 }
 
+void Core::access_changed_of_all() {
+  note_time();
+  for (size_t i = 0; i < sessions_.size(); ++i)
+    if (sessions_[i]) re_ask(*sessions_[i]);
+}
+
 void Core::re_ask(Session& s) {
   if (s.connection != nullptr) s.connection->unrestricted = access_.unrestricted(s.user);
   const Peer nobody;  // a session without a connection

@@ -123,9 +123,9 @@ def success_measure(plan):
 
 
 def time_measure(plan):
-    """The measure of time: `time_ms`, or the first that is elapsed; None without one."""
+    """The measure of time: `time_ms`, or the first that is elapsed or of paired events; or None."""
     elapsed = [m.get("name") for m in plan.get("measures", [])
-               if isinstance(m, dict) and m.get("of") == "elapsed"]
+               if isinstance(m, dict) and (m.get("of") == "elapsed" or "match" in m)]
     return "time_ms" if "time_ms" in elapsed else (elapsed[0] if elapsed else None)
 
 

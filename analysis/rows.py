@@ -120,6 +120,7 @@ def _theory(row, run, log):
         row["rtts_theory"] = round(rounds["rtts"], 6)
         row["latency_theory_ms"] = round(rounds["latency_ms"], 6)
         row["r2_over_r1"] = round(rounds["r2_ms"] / rounds["r1_ms"], 6)
+        _off(row, "rtts_off", row.get("rtts"), rounds["rtts"])
         _off(row, "latency_off", row.get("latency_ms"), rounds["latency_ms"])
     line = theory.bytes_on_the_line(run, log)
     count = len(log.named("latency.begun"))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from analysis.bounds import Paths
 
 # Round trips of a TLS handshake before data may go: RFC 8446 section 2, RFC 5246 section 7.3.
+_ALERTS = {"1.2": 31, "1.3": 24, "resumed": 24}  # bytes of an encrypted alert, AES-GCM
 TLS_ROUNDS = {"none": 0, "1.2": 2, "1.3": 1, "resumed": 1}
 
 
@@ -63,7 +64,15 @@ def round_trips(run):
     if at["connection"] == "cold":
         ms += straight * (1 + TLS_ROUNDS[at["tls"]])     # TCP, TLS
         ms += r1 * (2 if asks else 1) if mqtt else 0.0   # CONNECT, SUBSCRIBE
+    ms += (2 if asks else 1) * _on_the_wire_ms(run)
     return {"rtts": ms / r1, "latency_ms": ms, "r1_ms": r1, "r2_ms": r2, "r3_ms": r3}
+
+
+def _on_the_wire_ms(run):
+    """What the payload's bits take on the device's line, beyond those of a small packet."""
+    payload = run.get("parameters", {}).get("payload", 0)
+    rates = [link.get("rate_mbps", 0) for link in run.get("links", []) if "dev" in link["ends"]]
+    return 8e-3 * payload / min(rates) if rates and min(rates) > 0 else 0.0
 
 
 def _case(run):
@@ -91,9 +100,10 @@ def bytes_on_the_line(run, log):
     moves = [e for e in log.events if e["service"] == "latency" and e["node"] == device
              and e["event"] in ("tcp", "wrote", "read", "ended")
              and e["time_ms"] <= over]  # in the log's order
+    tls = (_case(run) or {}).get("tls", "none")
     packets = size = 0
     for connection in _connections(moves):
-        counted = _Conversation(tcp, rtt, _radio(run)).count(connection, start)
+        counted = _Conversation(tcp, rtt, _radio(run), tls).count(connection, start)
         packets, size = packets + counted[0], size + counted[1]
     return {"packets": packets, "bytes": size}
 
@@ -177,8 +187,8 @@ class _Receiver:
 class _Conversation:
     """Packets of one connection, out of what its device wrote and read."""
 
-    def __init__(self, tcp, rtt_ms, radio=None):
-        self.tcp, self.rtt, self.radio = tcp, rtt_ms, radio
+    def __init__(self, tcp, rtt_ms, radio=None, tls="none"):
+        self.tcp, self.rtt, self.radio, self.tls = tcp, rtt_ms, radio, tls
 
     def count(self, events, start):
         """(packets, bytes) from `start` on."""
@@ -197,6 +207,13 @@ class _Conversation:
         if new:
             packets, size = packets + 2, size + 2 * tcp.syn
             bare += 1
+        if ended is not None and ended >= start and last.get("how") == "closed" and not tcp.joins:
+            # The other end's close_notify is a segment of its own, though it is read with what came
+            # before it; alone it was one already.
+            read = [length for _, what, length in moves if what == "read"]
+            alert = _ALERTS.get(self.tls)
+            if alert and read and read[-1] != alert:
+                packets, size = packets + 1, size + tcp.header
         if ended is not None and ended >= start:
             bare += tcp.closing if last.get("how") == "shutdown" else tcp.closed
         return packets + bare, size + bare * tcp.header

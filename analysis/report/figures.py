@@ -4,6 +4,7 @@ from html import escape
 
 from analysis import plan as plans
 from analysis.console import where_text
+from analysis.report.keepalive import keepalive_figures
 from analysis.report.messages import message_figures
 from analysis.report.svg import Chart
 from analysis.summary import time_pairs, value
@@ -15,8 +16,9 @@ MOST_CURVES = 8
 
 def figures(result):
     """[(title, what it shows, html)] in the order of the page."""
-    if "messages" in (result.plan.get("figures") or []):
-        return message_figures(result)
+    for name, draw in (("messages", message_figures), ("keepalive", keepalive_figures)):
+        if name in (result.plan.get("figures") or []):
+            return draw(result)
     made = [loss_success(result), loss_time(result), against_bound(result), excess(result),
             time_curves(result), worlds_time(result)] + numbers(result)
     return [m for m in made if m]

@@ -56,7 +56,7 @@ def _middle(rows, name):
 
 
 def against_theory(result, rows):
-    rows = [r for r in rows if value(r, "latency_off") is not None
+    rows = [r for r in rows if value(r, "rtts_off") is not None
             and plans.plain(value(r, "loss")) == "0"]
     if len(rows) < 3:
         return None
@@ -70,7 +70,7 @@ def against_theory(result, rows):
                         "%.2f, measured %.3f" % (_name(r), value(r, "operation"), value(r, "tls"),
                                                  value(r, "rtts_theory"), value(r, "rtts")),
                         "%s/%s" % (result.key, r["id"]))
-        off = spread(value(r, "latency_off") for r in mine)
+        off = spread(value(r, "rtts_off") for r in mine)
         chart.key("%s: %d runs, measured ÷ theory %.3f in the median, %.3f to %.3f" % (
             plans.voice_name(voice), len(mine), off["median"], off["min"], off["max"]), series)
     return ("Round trips: theory and measurement", "On wires without loss. Round trips are of device "

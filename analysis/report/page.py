@@ -84,7 +84,7 @@ def overview(results):
         bad = sum(e["status"] == "broken" for e in s["expect"])
         good = sum(e["status"] == "held" for e in s["expect"])
         open_ = sum(e["status"] in ("unanswered", "unknown") for e in s["expect"])
-        agree = ("–" if not counts["compared"] else
+        agree = ("–" if not counts["compared"] or not s["success"] else
                  _badge("bad", "%d of %d differ" % (counts["disagree"] + counts["unsteady"],
                                                     counts["compared"]))
                  if counts["disagree"] + counts["unsteady"]
@@ -102,7 +102,10 @@ def overview(results):
                         s["counts"]["runs"],
                         " " + _badge("bad", "%d no answer" % lacking) if lacking else "", agree,
                         held))
-    return ('<section class="over"><h1>What became direct, in which world, and why</h1>'
+    punched = any(r.summary["success"] for r in results)
+    head = ("What became direct, in which world, and why" if punched
+            else "What was measured, in which world, and why")
+    return ('<section class="over"><h1>' + head + '</h1>'
             '<div class="scroll"><table class="list"><thead><tr><th>Asked</th>'
             '<th>Voices</th><th>Runs</th><th>Do the voices agree?</th><th>As '
             'expected?</th></tr></thead>'
@@ -162,6 +165,14 @@ def _agreement(result):
         return ('<h3>Agreement</h3><p class="verdict">Only %s has run: there is nothing to '
                 'compare. '
                 'Run it in both worlds with <code>--on both</code>.</p>' % escape(only))
+    if not result.summary["success"]:  # nothing to say yes or no to: times and figures tell
+        times = result.summary["times"]
+        if not times or times["ratio"]["median"] is None:
+            return ""
+        return ('<h3>Agreement</h3><p class="verdict">%s on Linux is %.3f × that of ns-3 in the median '
+                'of %d pairs, %.3f to %.3f in nine of ten.</p>' % (
+                    escape(str(result.summary["time"])), times["ratio"]["median"], times["pairs"],
+                    times["ratio"]["p10"], times["ratio"]["p90"]))
     differ = [r for r in found["cells"] if r["verdict"] in ("disagree", "unsteady", "nothing")]
     alone = counts["alone"]
     names = " and ".join(plans.voice_name(v) for v in voices)

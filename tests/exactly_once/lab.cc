@@ -29,7 +29,7 @@ class Tap : public net::Stream {
     under_->on_readable(std::move(callback));
   }
   void on_writable(std::function<void()> callback) override {
-    under_->on_writable(std::move(callback));
+    if (!ending_) under_->on_writable(std::move(callback));
   }
   net::Status set_no_delay(bool on) override { return under_->set_no_delay(on); }
   net::PathStats stats() const override { return under_->stats(); }

@@ -7,7 +7,7 @@ import time
 from .place import BAD_INPUT, BUILD, PYTHON, ROOT, Failure, is_root, say, warn
 from .setup import build, install
 
-PYTEST_FOLDERS = ["tests/house", "tests/plan", "tests/analysis", "tests/interop",
+PYTEST_FOLDERS = ["tests/house", "tests/plan", "tests/analysis", "tests/conformance", "tests/interop",
                   "tests/frontdoor", "tests/worlds"]
 NO_TESTS = 5  # pytest's exit code ("Exit codes" in its manual)
 FUZZ_SECONDS = 10  # ours: enough to replay the corpus and notice a crash near it

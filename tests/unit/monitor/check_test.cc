@@ -201,11 +201,12 @@ TEST(Check, MayBeDestroyedAtAnyTime) {
     Lab lab;
     auto stage = std::make_shared<Stage>();
     bool told = false;
-    auto check = std::make_unique<Check>(lab.host(), lab.options, lab.connector(stage), stage,
-                                         [&](const CheckResult&) {
-                                           told = true;
-                                           check.reset();
-                                         });
+    std::unique_ptr<Check> check;
+    check = std::make_unique<Check>(lab.host(), lab.options, lab.connector(stage), stage,
+                                    [&](const CheckResult&) {
+                                      told = true;
+                                      check.reset();
+                                    });
     lab.net.run_for(std::chrono::milliseconds(ms));
     check.reset();
     const bool before = told;

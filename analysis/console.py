@@ -6,6 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis import plan as plans
+from analysis.message_table import message_table
 
 _STATUS = {"held": ("✓", "green"), "broken": ("✗", "bold red"), "unanswered": ("?", "yellow"),
            "unknown": ("?", "yellow"), "absent": ("·", "dim")}
@@ -30,6 +31,10 @@ def show(plan, summary, warnings=(), console=None):
             for group in summary["groups"]:
                 _heat(console, pair, group, summary["cells"])
         _agreement(console, summary)
+    if "messages" in (plan.get("figures") or []):
+        table = message_table(summary)
+        if table:
+            console.print(table)
     show_expectations(console, summary)
     for line in warnings[:5]:
         console.print("[yellow]warning:[/] " + escape(line))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from analysis import plan as plans
 from analysis.console import where_text
+from analysis.message_figures import message_figures
 from analysis.report.load import load
 from analysis.summary import value
 from analysis.wilson import spread, wilson
@@ -37,6 +38,9 @@ def write_figures(folders, out):
 
 
 def _figures(result, plt):
+    if "messages" in (result.plan.get("figures") or []):
+        yield from message_figures(result, plt)
+        return
     pair = plans.pair_columns(result.plan)
     if pair and result.summary["success"]:
         for index, group in enumerate(result.summary["groups"]):

@@ -162,6 +162,7 @@ class LatencyBlueprint : public Blueprint {
         ->capture_default_str();
     app.add_option("--trust", options_.trust, "TLS: the secret with the CA's certificate");
     app.add_option("--name", options_.name, "TLS: the server's name");
+    app.add_option("--seal", options_.seal, "a secret: MQTT payloads are sealed end to end");
     app.add_option("--connection", connection_, "warm: it stays; cold: one for each operation")
         ->check(CLI::IsMember({"warm", "cold"}))
         ->capture_default_str();

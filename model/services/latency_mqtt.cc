@@ -4,14 +4,16 @@
 
 #include "model/mqtt/client/client.h"
 #include "model/services/latency_operation.h"
+#include "model/services/payload_seal.h"
 
 namespace culvert::services {
 namespace {
 
 class MqttOperation : public Operation {
  public:
-  MqttOperation(net::Host& host, const LatencyOptions& options, Dialler dialler)
-      : host_(host), options_(options), dialler_(std::move(dialler)) {}
+  MqttOperation(net::Host& host, const LatencyOptions& options, Dialler dialler,
+                std::optional<PayloadSeal> seal)
+      : host_(host), options_(options), dialler_(std::move(dialler)), seal_(std::move(seal)) {}
 
   void prepare(Done done) override {
     if (!options_.cold) return connect(std::move(done));
@@ -54,7 +56,9 @@ class MqttOperation : public Operation {
     options.connect_patience = options_.patience;
     client_ = std::make_unique<mqtt::Client>(host_, options, dialler_.connector());
     client_->on_message([this](const mqtt::IncomingMessage& message) {
-      answered(number_of(message.publish.payload));
+      if (!seal_) return answered(number_of(message.publish.payload));
+      const auto plain = seal_->open(message.publish.topic, message.publish.payload);
+      if (plain) answered(number_of(*plain));
     });
     client_->on_lost([this](const mqtt::Client::Lost& lost) {
       net::Status status = lost.status;
@@ -87,6 +91,7 @@ class MqttOperation : public Operation {
     mqtt::OutgoingMessage message;
     message.topic = asks() ? kAskTopic : kPublishTopic;
     message.payload = numbered(number, options_.payload);
+    if (seal_) message.payload = seal_->seal(message.topic, message.payload);
     message.qos = options_.qos;
     if (asks() && options_.protocol == "mqtt5") {
       message.properties.response_topic = std::string(kAnswerTopic);
@@ -132,6 +137,7 @@ class MqttOperation : public Operation {
   net::Host& host_;
   const LatencyOptions& options_;
   Dialler dialler_;
+  std::optional<PayloadSeal> seal_;
   std::unique_ptr<mqtt::Client> client_;
   Done connected_, over_;
   uint32_t number_ = 0;
@@ -144,8 +150,10 @@ net::Result<std::unique_ptr<Operation>> mqtt_operation(net::Host& host,
                                                        const LatencyOptions& options) {
   auto dialler = Dialler::make(host, options);
   if (!dialler) return dialler.status();
+  auto seal = PayloadSeal::make(host, options.seal);
+  if (!seal) return seal.status();
   return std::unique_ptr<Operation>(
-      std::make_unique<MqttOperation>(host, options, std::move(*dialler)));
+      std::make_unique<MqttOperation>(host, options, std::move(*dialler), std::move(*seal)));
 }
 
 }  // namespace culvert::services

@@ -21,6 +21,7 @@ struct LatencyOptions {
   bool qos2_late = false;  // the client hands QoS 2 on at PUBREL only
   bool cold = false;       // a connection for each operation
   uint32_t payload = 32;   // bytes
+  std::string seal;        // a secret: payloads sealed from end to end; empty: not
   Target server;           // the broker, the HTTP server or the relay
   net::Duration patience{10'000'000'000};
 };

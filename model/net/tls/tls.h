@@ -55,6 +55,7 @@ Result<std::shared_ptr<TlsContext>> tls_server_context(Host& host, TlsOptions op
 Result<std::shared_ptr<TlsContext>> tls_client_context(Host& host, TlsOptions options);
 
 // A Stream whose reads and writes are encrypted. Its shutdown_write sends close_notify.
+// TLS inside TLS works with two contexts, not with one.
 class TlsStream : public Stream {
  public:
   virtual const TlsInfo& info() const = 0;  // once the handshake is done

@@ -76,8 +76,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const size_t cut = size_t{data[0]} * 4 + 1;
   const bool half_close = data[1] & 1;
   net::Bytes rest(data + 2, size - 2);
-  auto [mine, its] = net::make_pipe(world.net.at(world.node), {});
-  world.server->attach(std::move(its));
+  auto pipe = net::make_pipe(world.net.at(world.node), {});
+  const auto mine = std::move(pipe.first);
+  world.server->attach(std::move(pipe.second));
   net::Buffer said;
   const auto listen = [&] {
     uint8_t piece[4096];
@@ -100,7 +101,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   world.net.run_for(200s);
   listen();
   world.kept.clear();
-  mine.reset();
+  mine->reset();
   world.net.run_for(100s);
   require(world.server->connections() == 0, "a session outlived its peer");
 

@@ -203,7 +203,8 @@ class _Conversation:
                 segments = -(-length // tcp.segment)
                 packets += segments
                 size += length + segments * tcp.header
-        bare = self._alone(moves, start, ended, last and last.get("how") == "closed")
+        bare = self._alone(moves, start, ended, last and last.get("how") == "closed",
+                           events[0]["time_ms"])
         if new:
             packets, size = packets + 2, size + 2 * tcp.syn
             bare += 1
@@ -229,7 +230,7 @@ class _Conversation:
                 moves.append((e["time_ms"], e["event"], e["bytes"]))
         return moves
 
-    def _alone(self, moves, start, ended, by_peer):
+    def _alone(self, moves, start, ended, by_peer, since):
         """Acknowledgements without data, both ways, from `start` on."""
         if by_peer and moves and moves[-1][1] == "read":  # its FIN came along: one acknowledgement
             by_peer = len(moves) - 1
@@ -239,7 +240,8 @@ class _Conversation:
         # The far end's clock runs so that what is written here arrives there at once; what is read
         # here left there a round trip ago, but never before what it answers.
         steps = []
-        awake, quiet = 0.0, float("-inf")  # what a sleeping radio holds arrives later
+        # What a sleeping radio holds arrives later; the handshake has just woken it.
+        awake, quiet = 0.0, since
         for order, (at, what, length) in enumerate(moves):
             if self.radio and at - quiet > self.radio[1]:
                 awake = at + self.radio[0]

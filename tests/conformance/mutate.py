@@ -1,41 +1,29 @@
 #!/usr/bin/python3
-"""Shows that the tests would notice: each defect of mutations.toml is put into a copy of the
-sources, built, and must break the codec's unit tests or the conformance suite.
+"""Shows that the tests would notice: each defect of mutations.toml must break a test.
 
-  tests/conformance/mutate.py [--only TEXT] [--scratch FOLDER] [--jobs N]
+  tests/conformance/mutate.py [--build build/dev] [--only TEXT] [--as-built]
 
-The exit status is 0 if every defect broke a test and the unchanged sources broke none.
+The sources stay as they are: a changed copy of one file is compiled with the build's own command and
+linked before the libraries, so that it takes the place of theirs. What must fail is the codec's unit
+tests or the conformance suite. The exit status is 0 if every defect broke a test and the unchanged
+programs broke none.
 """
 
 import argparse
-import filecmp
-import os
+import json
 import pathlib
 import re
-import shutil
+import shlex
 import subprocess
 import sys
+import tempfile
 import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TABLE = pathlib.Path(__file__).with_name("mutations.toml")
-COPIED = ("cmake", "model", "tests/support", "tests/unit/mqtt", "tests/conformance")
-PROGRAMS = ("unit_mqtt", "conformance_test")  # the quick one first
-# The rooms alone: no program, no simulator. Their tests link what they need of them.
-CMAKE = """cmake_minimum_required(VERSION 3.25)
-project(culvert VERSION 0.1.0 LANGUAGES C CXX)
-set(CMAKE_CXX_STANDARD 17)
-set(CMAKE_CXX_STANDARD_REQUIRED ON)
-set(CMAKE_CXX_EXTENSIONS OFF)
-set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
-set(CULVERT_NS3 OFF)
-include(cmake/CulvertRoom.cmake)
-enable_testing()
-add_subdirectory(model EXCLUDE_FROM_ALL)
-add_subdirectory(tests/support)
-add_subdirectory(tests/unit/mqtt)
-add_subdirectory(tests/conformance)
-"""
+PROGRAMS = ("unit_mqtt", "conformance_test")
+CODEC_ONLY = "model/mqtt/broker"  # defects below it cannot break unit_mqtt
+SHOWN = 3000  # ours: characters of a compiler's complaint
 
 
 class Failed(Exception):
@@ -43,103 +31,120 @@ class Failed(Exception):
 
 
 def mutations():
+    """The table; every `find` stands once in its file."""
     table = tomllib.loads(TABLE.read_text())["mutation"]
     for one in table:
-        text = (ROOT / one["file"]).read_text()
-        if text.count(one["find"]) != 1:
-            raise Failed(f"{one['file']}: what '{one['name']}' looks for stands there "
-                         f"{text.count(one['find'])} times, not once")
+        count = (ROOT / one["file"]).read_text().count(one["find"])
+        if count != 1:
+            raise Failed(f"{one['file']}: what '{one['name']}' looks for stands there {count} "
+                         "times, not once")
     return table
 
 
-def copy_sources(scratch):
-    """Files that are the same keep their time, so that a second run builds little."""
-    wanted = set()
-    for folder in COPIED:
-        for path in sorted((ROOT / folder).rglob("*")):
-            if not path.is_file() or "__pycache__" in path.parts:
-                continue
-            to = scratch / path.relative_to(ROOT)
-            wanted.add(to)
-            if not to.exists() or not filecmp.cmp(path, to, shallow=False):
-                to.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, to)
-    for path in scratch.rglob("*"):
-        if path.is_file() and path not in wanted and "build" not in path.relative_to(scratch).parts:
-            path.unlink()
-    (scratch / "CMakeLists.txt").write_text(CMAKE)
-
-
-def run(argv, **more):
+def _run(argv, **more):
     return subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           errors="replace", check=False, **more)
 
 
-def build(scratch, jobs):
-    done = run(["ninja", "-C", str(scratch / "build"), f"-j{jobs}", *PROGRAMS])
-    if done.returncode != 0:
-        raise Failed("it does not build:\n" + done.stdout[-3000:])
+class Build:
+    """A build directory: how its files are compiled and its programs linked."""
 
+    def __init__(self, folder, scratch, fresh=True):
+        self.folder, self.scratch = folder, scratch
+        if not (folder / "build.ninja").exists():
+            raise Failed(f"{folder} is no build directory: cmake --preset dev makes one")
+        if fresh:
+            done = _run(["ninja", "-C", str(folder), *PROGRAMS])
+            if done.returncode != 0:
+                raise Failed("it does not build:\n" + done.stdout[-SHOWN:])
+        self.compile = {}
+        for entry in json.loads(self._tool("compdb")):
+            if entry["command"].endswith(entry["file"]):
+                self.compile[entry["file"]] = (entry["command"], entry["output"])
+        self.link = {program: self._tool("commands", program).strip().splitlines()[-1]
+                     for program in PROGRAMS}
 
-def broken_tests(scratch):
-    """The names of the tests that fail; empty if all pass."""
-    for program in PROGRAMS:
-        try:
-            done = run([str(scratch / "build/bin" / program), "--gtest_brief=1"], timeout=300)
-        except subprocess.TimeoutExpired:
-            return [f"{program} does not end"]
+    def _tool(self, *argv):
+        return subprocess.run(["ninja", "-C", str(self.folder), "-t", *argv], check=True, text=True,
+                              stdout=subprocess.PIPE).stdout.removeprefix("ninja: ")
+
+    def _shell(self, command):
+        done = _run(["sh", "-c", command], cwd=self.folder)
         if done.returncode != 0:
-            names = re.findall(r"^\[  FAILED  \] (\S+) \(", done.stdout, re.M)
-            return names or [f"{program} crashes"]
-    return []
+            raise Failed(done.stdout[-SHOWN:])
+
+    def object_of(self, one):
+        """The object of a file with the defect in it."""
+        source = ROOT / one["file"]
+        if str(source) not in self.compile:
+            raise Failed(f"{one['file']} is not compiled in {self.folder}")
+        changed = self.scratch / source.name
+        changed.write_text(source.read_text().replace(one["find"], one["replace"]))
+        command, output = self.compile[str(source)]
+        made = self.scratch / "changed.o"
+        command = command.removesuffix(str(source)) + shlex.quote(str(changed))
+        self._shell(command.replace(output + ".d", str(made) + ".d").replace(output, str(made)))
+        return made
+
+    def program(self, name, first=None):
+        """The program with this object in place of its library's."""
+        if first is None:
+            return self.folder / "bin" / name
+        made = self.scratch / name
+        self._shell(re.sub(rf" -o \S*{name} ", f" {first} -o {made} ", self.link[name]))
+        return made
 
 
-def check(one, scratch, jobs):
-    """What the defect breaks."""
-    target = scratch / one["file"]
-    good = target.read_text()
-    target.write_text(good.replace(one["find"], one["replace"]))
+def broken_tests(program):
+    """The names of the tests that fail; empty if all pass."""
     try:
-        build(scratch, jobs)
-        return broken_tests(scratch)
-    finally:
-        target.write_text(good)
+        done = _run([str(program), "--gtest_brief=1"], timeout=300)
+    except subprocess.TimeoutExpired:
+        return [f"{program.name} does not end"]
+    if done.returncode == 0:
+        return []
+    return re.findall(r"^\[  FAILED  \] (\S+) \(", done.stdout, re.M) or [f"{program.name} crashes"]
 
 
-def check_all(only="", scratch=None, jobs=None, say=print):
+def check(one, build):
+    """What the defect breaks."""
+    changed = build.object_of(one)
+    broken = []
+    for name in PROGRAMS:
+        if name == "unit_mqtt" and one["file"].startswith(CODEC_ONLY):
+            continue
+        broken += broken_tests(build.program(name, changed))
+    return broken
+
+
+def check_all(folder=ROOT / "build" / "dev", only="", fresh=True):
     """The names of defects that no test noticed."""
-    jobs = jobs or os.cpu_count()
-    scratch = pathlib.Path(scratch or ROOT / "build" / "mutations").resolve()
-    scratch.mkdir(parents=True, exist_ok=True)
-    table = [m for m in mutations() if only in m["name"]]
-    copy_sources(scratch)
-    done = run(["cmake", "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Debug", "-S", str(scratch), "-B",
-                str(scratch / "build")])
-    if done.returncode != 0:
-        raise Failed(done.stdout[-3000:])
-    build(scratch, jobs)
-    already = broken_tests(scratch)
-    if already:
-        raise Failed("the sources as they are break " + ", ".join(already[:5]))
+    table = [one for one in mutations() if only in one["name"]]
     unnoticed = []
-    for one in table:
-        broken = check(one, scratch, jobs)
-        if not broken:
-            unnoticed.append(one["name"])
-        say(f"{'ok  ' if broken else 'MISS'}  {one['name']} ({one['breaks']}): "
-            + (f"{len(broken)} tests, {broken[0]}" if broken else "no test notices"), flush=True)
-    say(f"{len(table) - len(unnoticed)} of {len(table)} defects break a test")
+    with tempfile.TemporaryDirectory() as scratch:
+        build = Build(pathlib.Path(folder).resolve(), pathlib.Path(scratch), fresh)
+        for name in PROGRAMS:
+            if already := broken_tests(build.program(name)):
+                raise Failed("without a defect there fail " + ", ".join(already[:5]))
+        for one in table:
+            broken = check(one, build)
+            if not broken:
+                unnoticed.append(one["name"])
+            what = f"{len(broken)} tests, {broken[0]}" if broken else "no test notices"
+            print(f"{'ok  ' if broken else 'MISS'}  {one['name']} ({one['breaks']}): {what}",
+                  flush=True)
+    print(f"{len(table) - len(unnoticed)} of {len(table)} defects break a test")
     return unnoticed
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--build", default=str(ROOT / "build" / "dev"), help="a build directory")
     parser.add_argument("--only", default="", help="defects whose name contains this")
-    parser.add_argument("--scratch", help="where the copy is built; build/mutations")
-    parser.add_argument("--jobs", type=int, help="compilers at once; one a core")
+    parser.add_argument("--as-built", action="store_true", help="do not build what is out of date")
     options = parser.parse_args()
     try:
-        return 1 if check_all(options.only, options.scratch, options.jobs) else 0
+        return 1 if check_all(options.build, options.only, not options.as_built) else 0
     except Failed as why:
         print(why, file=sys.stderr)
         return 2

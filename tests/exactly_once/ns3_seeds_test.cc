@@ -39,7 +39,7 @@ Outcome in_ns3(uint64_t seed, bool broker_deduplicates = true, bool client_dedup
     Fault fault;
     fault.at = random.below(2) ? Fault::At::packet : Fault::At::commit;
     fault.who = Who(random.below(kPrograms));
-    fault.number = fault.at == Fault::At::packet ? random.below(70) : random.between(1, 25);
+    fault.number = fault.at == Fault::At::packet ? random.below(70) : random.between(1, 8);
     fault.passed = random.below(2);
     setup.faults.push_back(fault);
   }

@@ -236,7 +236,8 @@ void Core::note_version(Connection& c, Bytes packet) {
   at += 2 + name;
   if (at >= packet.size() || (name != 4 && name != 6)) return;  // "MQTT", "MQIsdp"
   c.version_known = true;
-  c.version = packet[at] >= 5 ? Version::v5 : Version::v311;
+  // mosquitto's bridges set bit 7, and come back without it when 3.1.1's return code refuses them.
+  c.version = packet[at] >= 5 && packet[at] < 0x80 ? Version::v5 : Version::v311;
 }
 
 void Core::fault(Connection& c, const Fault& fault) {

@@ -4,7 +4,8 @@ from rich.table import Table
 
 from analysis import plan as plans
 
-_BASE = {"tls": "none", "loss": "0", "payload": "32", "placement": "near", "radio": "active"}
+_BASE = {"tls": "none", "loss": "0", "payload": "32", "placement": "near", "radio": "active",
+         "onward": "publish"}
 _SHOWN = (("rtts", "%.2f"), ("packets", "%.3g"), ("bytes", "%.4g"))
 MOST_ROWS = 48  # of the table: a terminal or two
 

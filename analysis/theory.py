@@ -61,6 +61,8 @@ def round_trips(run):
         ms = {"0": 0.5, "1": 1.0, "2": 2.0}[at["qos"]] * r1 if mqtt else straight
     else:
         ms = straight if at["protocol"] == "http" else r1 + r2
+        if at["qos"] == "2" and run.get("parameters", {}).get("qos2") == "at-pubrel":
+            ms *= 3  # PUBLISH, PUBREC, PUBREL on each leg before it goes on
     if at["connection"] == "cold":
         ms += straight * (1 + TLS_ROUNDS[at["tls"]])     # TCP, TLS
         ms += r1 * (2 if asks else 1) if mqtt else 0.0   # CONNECT, SUBSCRIBE

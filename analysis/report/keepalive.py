@@ -7,8 +7,9 @@ from analysis.report.svg import Chart
 from analysis.summary import value
 from analysis.wilson import spread
 
-_TIMES = [(1, "1 s"), (10, "10 s"), (60, "1 min"), (600, "10 min"), (3600, "1 h"), (14400, "4 h")]
-_BYTES = [(1e3, "1 kB"), (1e4, "10 kB"), (1e5, "100 kB"), (1e6, "1 MB"), (1e7, "10 MB")]
+# Short: there is little room beside the axis.
+_TIMES = [(1, "1 s"), (10, "10 s"), (60, "60 s"), (600, "10 m"), (3600, "1 h"), (14400, "4 h")]
+_BYTES = [(1e3, "1 k"), (1e4, "10 k"), (1e5, "100 k"), (1e6, "1 M"), (1e7, "10 M")]
 
 
 def keepalive_figures(result):

@@ -1,5 +1,7 @@
 """Figures of what a message costs over MQTT and HTTP, for scenarios that ask for `messages`."""
 
+import math
+
 from analysis import plan as plans
 from analysis.report.dots import Dots
 from analysis.report.svg import Chart
@@ -7,7 +9,7 @@ from analysis.summary import value
 from analysis.wilson import quantile, spread
 
 BASE = {"placement": "near", "access": "ethernet", "radio": "active", "loss": "0", "payload": "32",
-        "tls": "none"}
+        "tls": "none", "onward": "publish"}
 TLS = ["none", "resumed", "1.3", "1.2"]
 
 
@@ -27,7 +29,8 @@ def _at(row, **wanted):
     """Is the row the base case but for what is `wanted`? A value of None: any."""
     for name, base in BASE.items():
         expected = wanted.get(name, base)
-        if expected is not None and plans.plain(value(row, name)) != expected:
+        found = value(row, name)
+        if None not in (expected, found) and plans.plain(found) != expected:
             return False
     return all(v is None or plans.plain(value(row, n)) == v for n, v in wanted.items())
 
@@ -36,6 +39,7 @@ def _name(row, connection=True):
     name = str(value(row, "protocol"))
     qos = plans.plain(value(row, "qos"))
     name += " QoS %s" % qos if qos in ("0", "1", "2") else ""
+    name += " at PUBREL" if value(row, "onward") == "pubrel" else ""
     return name + (", %s" % value(row, "connection") if connection else "")
 
 
@@ -108,8 +112,8 @@ def on_the_line(result, rows, what):
 
 
 def break_even(result, rows):
-    rows = [r for r in rows if _at(r, operation="request", placement=None)
-            and plans.plain(value(r, "qos")) in ("1", "-") and value(r, "r2_over_r1") is not None
+    rows = [r for r in rows if _at(r, operation="request", placement=None, onward=None)
+            and (plans.plain(value(r, "qos")) in ("1", "-") or value(r, "onward") == "pubrel") and value(r, "r2_over_r1") is not None
             and value(r, "protocol") != "mqtt3"]
     groups = _groups(rows, lambda r: (r["voice"], _name(r)))
     xs = sorted({value(r, "r2_over_r1") for r in rows})
@@ -193,23 +197,26 @@ def over_loss(result, rows):
     if len(levels) < 2:
         return None
     voice = _voices(rows)[0]
-    groups = _groups([r for r in rows if r["voice"] == voice], _name)
-    highest = max(_middle(g, "p90_ms") or 0 for g in (
-        [r for r in rows if r["voice"] == voice and float(value(r, "loss")) == l] for l in levels))
-    top = max(highest, max(value(r, "p90_ms") for r in rows if r["voice"] == voice)) * 1.05
-    chart = Chart((-0.5, len(levels) - 0.5), (0, top), "packets lost on the access line",
+    mine = [r for r in rows if r["voice"] == voice and (value(r, "p90_ms") or 0) > 0]
+    groups = _groups(mine, _name)
+    low = math.log10(min(value(r, "latency_ms") for r in mine) / 1.3)
+    high = math.log10(max(value(r, "p90_ms") for r in mine) * 1.3)
+    ticks = [(math.log10(v), "%g" % v) for v in (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)]
+    chart = Chart((-0.5, len(levels) - 0.5), (low, high), "packets lost on the access line",
                   "ms, median and 90 of 100",
-                  x_ticks=[(i, "%g %%" % (100 * l)) for i, l in enumerate(levels)])
+                  x_ticks=[(i, "%g %%" % (100 * l)) for i, l in enumerate(levels)],
+                  y_ticks=[t for t in ticks if low <= t[0] <= high])
     for series, name in enumerate(sorted(groups)):
         offset = (series - (len(groups) - 1) / 2) * 0.1
         by = _groups(groups[name], lambda r: float(value(r, "loss")))
         at = [(levels.index(l) + offset, _middle(by[l], "latency_ms"), _middle(by[l], "p90_ms"), l)
               for l in levels if l in by]
-        chart.line([(x, high) for x, _, high, _ in at], series, name)
-        for x, middle, high, level in at:
-            chart.interval(x, middle, high, series)
-            chart.point(x, high, series, "%s, loss %g %%: median %.1f ms, 90 of 100 below %.1f" % (
-                name, 100 * level, middle, high), "%s/%s" % (result.key, by[level][0]["id"]))
+        chart.line([(x, math.log10(p90)) for x, _, p90, _ in at], series, name)
+        for x, middle, p90, level in at:
+            chart.interval(x, math.log10(middle), math.log10(p90), series)
+            chart.point(x, math.log10(p90), series, "%s, loss %g %%: median %.1f ms, 90 of 100 below "
+                        "%.1f" % (name, 100 * level, middle, p90),
+                        "%s/%s" % (result.key, by[level][0]["id"]))
         chart.key(name, series)
     return ("Latency against loss", "A publish on a warm connection (%s): bars from the median to the "
             "90th of 100." % plans.voice_name(voice), chart.text("Latency against loss"))

@@ -44,6 +44,14 @@ def test_qos_2_asks_and_answers_in_r1_plus_r2(tmp_path):
     assert took["far"] == pytest.approx(80, rel=0.02)
 
 
+def test_qos_2_at_pubrel_takes_three_times_as_long(tmp_path):
+    rows = ask("mqtt_vs_http", tmp_path, "--on", "ns3", "--set", "onward=pubrel", "--set",
+               "protocol=mqtt5", "--set", "operation=request", "--set", "qos=2", "--set",
+               "connection=warm", "--set", "tls=none", *BASE)
+    assert float(rows[0]["latency_ms"]) == pytest.approx(3 * 42, rel=0.02)
+    assert float(rows[0]["bytes_off"]) == pytest.approx(1, abs=0.02)
+
+
 def test_a_sleeping_radio_costs_its_promotion(tmp_path):
     rows = ask("mqtt_vs_http", tmp_path, "--on", "ns3", "--seed", 1, "--set", "protocol=mqtt5", "--set",
                "operation=publish", "--set", "qos=1", "--set", "connection=warm", "--set", "tls=none",

@@ -130,7 +130,15 @@ int run(const Options& options) {
   return status;
 }
 
-int main(const std::vector<std::string>& arguments) {
+// Called by a command's name: its options follow, secrets are files here, events are not wanted.
+std::vector<std::string> as_command(const std::string& name, std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), {"--secrets", ".", "--events", "none", name});
+  return arguments;
+}
+
+int main(const std::string& program, std::vector<std::string> arguments) {
+  const std::string name = program.substr(program.rfind('/') + 1);
+  if (is_command(name)) arguments = as_command(name, std::move(arguments));
   const auto options = parse(arguments);
   if (!options) return complain(options.status().detail, 2);
   switch (options->what) {
@@ -162,6 +170,6 @@ int main(const std::vector<std::string>& arguments) {
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // whoever read our events may be gone
   return culvert::run_program("culvert-node", [&] {
-    return culvert::node::main({argv + std::min(argc, 1), argv + argc});
+    return culvert::node::main(argc > 0 ? argv[0] : "", {argv + std::min(argc, 1), argv + argc});
   });
 }

@@ -82,6 +82,10 @@ bool takes_value(const std::string& name) {
 
 }  // namespace
 
+bool is_command(const std::string& name) {
+  return name == "mqtt-pub" || name == "mqtt-sub" || name == "mqtt-rr";
+}
+
 net::Result<Options> parse(const std::vector<std::string>& arguments) {
   Options options;
   for (size_t i = 0; i < arguments.size(); ++i) {
@@ -101,7 +105,9 @@ net::Result<Options> parse(const std::vector<std::string>& arguments) {
       options.once = true;
     } else if (argument == "--data-sync") {
       options.sync = true;
-    } else if (argument == "--help" || argument == "-h") {
+    } else if (argument == "--help" ||
+               (argument == "-h" &&
+                (options.service.empty() || !is_command(options.service[0])))) {  // -h HOST there
       options.what = options.service.empty() ? Options::Do::help : Options::Do::service_help;
       return options;
     } else if (options.service.empty() && argument == "--list") {

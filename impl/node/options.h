@@ -31,5 +31,7 @@ struct Options {
 // invalid, not_found: one clear sentence.
 net::Result<Options> parse(const std::vector<std::string>& arguments);
 std::string help();
+// Services that are commands of their own, too: bin/mqtt-pub is culvert-node by that name.
+bool is_command(const std::string& name);
 
 }  // namespace culvert::node

@@ -15,7 +15,7 @@ class Load {
  public:
   explicit Load(const Options& options) : o_(options) {
     fan_out_ = o_.what == "fan-out" ? o_.subscribers : 1;
-    for (uint32_t i = 0; i < o_.subscribers; ++i) open(subscribers_, i, false);
+    for (uint32_t i = 0; i < o_.subscribers && !o_.ack_only; ++i) open(subscribers_, i, false);
     for (uint32_t i = 0; i < o_.publishers; ++i) open(publishers_, i, true);
   }
 
@@ -35,7 +35,9 @@ class Load {
         first = now, delivered = delivered_;
       }
       if (o_.rate > 0) publish_due(now, start);
-      poll_.round(o_.rate > 0 ? 1 : 100, *this, *this);
+      const bool stream = o_.ack_only && o_.qos == 0;  // nothing comes back: as fast as it goes
+      if (stream) pump_all();
+      poll_.round(stream ? 0 : o_.rate > 0 ? 1 : 100, *this, *this);
       now = now_ns();
       if (delivered_ != seen) seen = delivered_, progress = now;
       if (now - progress > kStall) fail("nothing arrives any more: messages were lost");
@@ -52,11 +54,13 @@ class Load {
     };
     std::printf(
         "{\"messages_per_s\":%.0f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"cpu_us_per_message\":%.3f,"
-        "\"broker_cpu\":%.3f,\"generator_cpu\":%.3f,\"published\":%llu,\"delivered\":%llu,"
+        "\"generator_cpu_us_per_message\":%.3f,\"broker_cpu\":%.3f,\"generator_cpu\":%.3f,"
+        "\"published\":%llu,\"delivered\":%llu,"
         "\"expected\":%llu}\n",
         messages / seconds, part(0.5), part(0.99), static_cast<double>(cpu) / 1e3 / messages,
-        static_cast<double>(cpu) / 1e9 / seconds, static_cast<double>(own) / 1e9 / seconds,
-        static_cast<unsigned long long>(published_), static_cast<unsigned long long>(delivered_),
+        static_cast<double>(own) / 1e3 / messages, static_cast<double>(cpu) / 1e9 / seconds,
+        static_cast<double>(own) / 1e9 / seconds, static_cast<unsigned long long>(published_),
+        static_cast<unsigned long long>(delivered_),
         static_cast<unsigned long long>(published_ * fan_out_));
     return delivered_ == published_ * fan_out_ ? 0 : 1;
   }
@@ -85,6 +89,7 @@ class Load {
       poll_.mark(conn);
     } else if (conn.publishes) {  // PUBACK, PUBCOMP
       ++conn.acked;
+      if (o_.ack_only) ++delivered_;
       pump(conn);
     }
   }
@@ -138,7 +143,12 @@ class Load {
   // As much as the window allows: neither unacknowledged nor undelivered messages beyond it.
   void pump(Conn& conn) {
     if (o_.rate > 0 || draining_) return;
-    uint64_t under_way = conn.sent - conn.got / fan_out_;
+    if (o_.ack_only && o_.qos == 0) {
+      if (!conn.out.empty()) return;
+      conn.got = conn.sent;
+      delivered_ += o_.window;
+    }
+    uint64_t under_way = o_.ack_only ? 0 : conn.sent - conn.got / fan_out_;
     if (o_.qos > 0) under_way = std::max(under_way, conn.sent - conn.acked);
     // In halves of a window, so that both sides work on batches.
     if (under_way > o_.window - o_.window / 2) return;

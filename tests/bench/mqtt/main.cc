@@ -2,7 +2,7 @@
 // tests/bench/mqtt.py drives it; docs/figures.md explains what comes out.
 //   bench-mqtt pairs|fan-in|fan-out|connect|memory|sink [--port N] [--qos N] [--publishers N]
 //     [--subscribers N] [--window N] [--payload BYTES] [--rate PER_S] [--seconds S] [--warm-up S]
-//     [--clients N] [--concurrency N] [--pid BROKER] [--v311] [--durable]
+//     [--clients N] [--concurrency N] [--pid BROKER] [--v311] [--durable] [--ack-only]
 #include <csignal>
 #include <cstdlib>
 #include <functional>
@@ -41,6 +41,8 @@ int main(int argc, char** argv) {
       found->second(argv[++i]);
     else if (word == "--v311")
       o.v5 = false;
+    else if (word == "--ack-only")
+      o.ack_only = true;
     else if (word == "--durable")
       o.durable = true;
     else if (o.what.empty() && word[0] != '-')

@@ -19,6 +19,7 @@ struct Options {
   double seconds = 3, warm_up = 0.5;
   bool v5 = true;
   bool durable = false;  // sessions that are kept
+  bool ack_only = false;  // nothing is delivered: to and as a sink that only acknowledges
   int pid = 0;           // the broker's
 };
 

@@ -30,6 +30,7 @@ int run_sink(const Options& o) {
         append_ack(conn.out, seen.qos == 1 ? kPubAck : kPubRec, seen.identifier);
         poll.mark(conn);
       }
+      if (o.ack_only) return;
       // As many subscribers as publishers: a pair; one subscriber: all to it; one publisher: to
       // all.
       const auto pass_on = [&](Conn& to) {

@@ -35,6 +35,7 @@ class MqttPub : public MqttCommandService {
     }
     if (const net::Status status = options_.properties.message("publish", properties_); !status)
       return status;
+    connected_ = [this](const mqtt::ConnectedInfo&) { perhaps_end(); };  // all may be told already
     if (const net::Status status = make_client([this](mqtt::ClientOptions& client) {
           client.queue_qos0_offline = true;
           client.reconnect = !options_.store.empty() || options_.lines;

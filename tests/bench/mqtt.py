@@ -221,7 +221,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("program", help="build/release/bin/bench-mqtt")
     parser.add_argument("--node", help="culvert-node; beside the program if not given")
-    parser.add_argument("--broker-words", default="mqtt-broker --anonymous --bind",
+    parser.add_argument("--broker-words", default="--events none mqtt-broker --anonymous --bind",
                         help="before ADDRESS:PORT (%(default)s)")
     parser.add_argument("--durable-words", default="--store broker", help="what makes it durable (%(default)s)")
     parser.add_argument("--pubrel-words", default="--qos2 at-pubrel",

@@ -123,8 +123,28 @@ void Core::schedule_flush() {
 void Core::flush_turn() {
   note_time();
   flush_posted_ = false;
+  batching_ = reads_ > 1;
+  reads_ = 0;
   close_doomed();
   commits_.flush();
+  flush_dirty();
+  gone_.clear();
+  if (stopped_ && counters_.connections == 0 && !commits_.busy()) {
+    stop_timer_.cancel();
+    std::exchange(stopped_, nullptr)();
+  }
+}
+
+// One write a connection and turn, so that messages from many sources share it. But while only one
+// connection is read in a turn, there is nothing to wait for.
+void Core::after_read() {
+  ++reads_;
+  if (batching_) return;
+  commits_.flush();
+  flush_dirty();
+}
+
+void Core::flush_dirty() {
   flushing_.swap(dirty_);
   for (size_t i = 0; i < flushing_.size(); ++i) {
     Connection* c = flushing_[i];
@@ -133,11 +153,6 @@ void Core::flush_turn() {
     if (c->state != Connection::State::doomed) c->flush();
   }
   flushing_.clear();
-  gone_.clear();
-  if (stopped_ && counters_.connections == 0 && !commits_.busy()) {
-    stop_timer_.cancel();
-    std::exchange(stopped_, nullptr)();
-  }
 }
 
 void Core::make_writable(Connection& c) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "model/mqtt/broker/core.h"
 
@@ -48,8 +49,8 @@ void CommitQueue::flush() {
   if (next_.changes.empty() && next_.actions.empty()) return;
   std::swap(next_, now_);
   if (now_.changes.empty()) {  // only the order was to be kept
-    run(now_);
-    return;
+    waiting_bytes_ -= now_.bytes;
+    return run(std::exchange(now_, {}));
   }
   under_way_ = true;
   net::StoreBatch batch;
@@ -69,20 +70,19 @@ void CommitQueue::done(const net::Status& status) {
   if (status) {
     if (failing_) core_.log("store_recovered", {});
     failing_ = false;
-    run(now_);
+    run(std::exchange(now_, {}));
   } else {
     ++core_.counters().commit_failures;
     if (!failing_) core_.log("store_failed", {{"why", status.to_string()}});
     failing_ = true;
-    fail(now_, status.error);
+    fail(std::exchange(now_, {}), status.error);
     retry_.arm_after(kRetry);
   }
   core_.unpark();
   flush();
 }
 
-void CommitQueue::run(Batch& batch) {
-  // What an action brings about may queue more, in next_; `batch` is not touched by that.
+void CommitQueue::run(Batch batch) {
   for (Action& action : batch.actions) {
     switch (action.kind) {
       case Action::Kind::publish:
@@ -99,10 +99,9 @@ void CommitQueue::run(Batch& batch) {
         break;
     }
   }
-  batch = Batch{};
 }
 
-void CommitQueue::fail(Batch& batch, net::Error error) {
+void CommitQueue::fail(Batch batch, net::Error error) {
   Batch retry;
   retry.changes = batch.again;
   keep_last_of_each(retry.changes);
@@ -131,11 +130,9 @@ void CommitQueue::fail(Batch& batch, net::Error error) {
   retry.bytes += next_.bytes;
   next_ = std::move(retry);
   // The last one first: of two retained messages of a topic the earlier one comes back.
-  std::vector<Target> targets = std::move(batch.targets);
-  batch = Batch{};
   for (auto it = refused.rbegin(); it != refused.rend(); ++it) core_.take_back(*it);
   for (const Action& action : refused) {
-    core_.finish_publish(action, targets.data() + action.first_target, error);
+    core_.finish_publish(action, batch.targets.data() + action.first_target, error);
   }
 }
 

@@ -88,8 +88,8 @@ class CommitQueue {
     size_t bytes = 0;
   };
   void done(const net::Status& status);
-  void run(Batch& batch);
-  void fail(Batch& batch, net::Error error);
+  void run(Batch batch);
+  void fail(Batch batch, net::Error error);
   static void keep_last_of_each(std::vector<Change>& changes);
 
   Core& core_;

@@ -29,6 +29,7 @@ void Connection::readable() {
     return;
   }
   read_on();
+  core.after_read();
 }
 
 void Connection::read_on() {

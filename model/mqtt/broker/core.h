@@ -75,6 +75,7 @@ class Core {
   void finish_reply(const CommitQueue::Action& action);
   void unpark();
   void schedule_flush();
+  void after_read();  // a connection was read: what it brought about may go out
 
   net::Host& host() { return host_; }
   BrokerCounters& counters() { return counters_; }
@@ -148,6 +149,7 @@ class Core {
   static net::Duration keep_alive_limit(const Connection& c);
   void on_deadline(Wheel::Place& place);
   void flush_turn();
+  void flush_dirty();
 
   // session.cc
   Session* find_session(std::string_view client_id);
@@ -290,6 +292,8 @@ class Core {
   std::vector<Connection*> doomed_, parked_;
   std::vector<std::unique_ptr<Connection>> gone_;  // destroyed when nothing of them runs any more
   bool flush_posted_ = false;
+  bool batching_ = false;  // more than one connection was read in the last turn that wrote
+  uint32_t reads_ = 0;     // connections read in this turn
 
   Wheel wheel_;
   std::set<std::tuple<net::Time, SessionIndex, Due>> due_;

@@ -184,14 +184,19 @@ TEST(Identifiers, WrapAround) {
   a.connect("a");
   b.connect("b");
   b.subscribe("t", 1);
-  for (uint32_t i = 0; i < 65540; ++i) {
-    a.next_id = 1;
-    a.publish("t", "x", 1);
+  for (uint32_t i = 0; i < 66000; i += 1000) {
+    for (uint16_t k = 1; k <= 1000; ++k) {
+      a.next_id = k;
+      a.publish("t", "x", 1);
+    }
     const auto got = b.got();
-    ASSERT_EQ(got.size(), 1u);
-    const uint32_t id = i % 65535 + 1;
-    ASSERT_EQ(got[0], "PUBLISH t x q1 #" + std::to_string(id));
-    b.ack(Type::puback, static_cast<uint16_t>(id));
+    ASSERT_EQ(got.size(), 1000u);
+    for (uint32_t k = 0; k < 1000; ++k) {
+      const uint32_t id = (i + k) % 65535 + 1;
+      ASSERT_EQ(got[k], "PUBLISH t x q1 #" + std::to_string(id));
+      b.ack(Type::puback, static_cast<uint16_t>(id));
+    }
+    a.got();
   }
   a.got();
   b.got();

@@ -42,8 +42,8 @@ def plugin(lab, *options):
 
 
 def test_the_plugins_line_and_exit_status(lab):
-    mosquitto(lab, "allow_anonymous true", f"acl_file {lab.folder}/acl")
     (lab.folder / "acl").write_text("topic readwrite culvert/#\ntopic write silent/#\n")
+    mosquitto(lab, "allow_anonymous true", f"acl_file {lab.folder}/acl")
     broker = ("--broker", f"{SERVER}:1883")
     for version in ("5", "311"):
         for qos in "012":

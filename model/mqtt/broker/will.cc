@@ -6,6 +6,11 @@
 namespace culvert::mqtt {
 
 void Core::keep_will(Session& s, const Will& will) {
+  // $SYS is the broker's: a will there is taken (mosquitto's bridges have one) and never goes out.
+  if (will.topic.substr(0, 5) == "$SYS/" || will.topic == "$SYS") {
+    if (s.rare) s.rare->will.reset();
+    return;
+  }
   Session::Rare& rare = s.need_rare();
   rare.will = Message::make(will, now_);
   rare.will_delay_s = will.delay_s;

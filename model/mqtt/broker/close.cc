@@ -146,7 +146,9 @@ void Core::after_read() {
 
 void Core::flush_dirty() {
   flushing_.swap(dirty_);
-  for (size_t i = 0; i < flushing_.size(); ++i) {
+  // Those who have got something to write last come first: the receivers of a message before its
+  // publisher, whose acknowledgement is in less of a hurry.
+  for (size_t i = flushing_.size(); i-- > 0;) {
     Connection* c = flushing_[i];
     if (c == nullptr) continue;
     c->dirty = false;

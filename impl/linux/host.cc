@@ -34,7 +34,7 @@ using net::Status;
 namespace {
 
 constexpr size_t kWorkers = 4;                // ours: password hashing and disks, not throughput
-constexpr size_t kLargestSecret = 64 * 1024;  // ours: keys and certificates are far smaller
+constexpr size_t kLargestSecret = 16 * 1024 * 1024;  // ours: passwords of 100,000 users
 
 HostOptions with_epoch(HostOptions options) {
   if (options.epoch < net::Time(0)) options.epoch = Loop::monotonic();
@@ -249,7 +249,7 @@ Result<net::Buffer> LinuxHost::secret(const std::string& name) {
   const std::string path = options_.secrets_folder + "/" + name;
   const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) return status_of(errno, "reading the secret " + path);
-  net::Buffer out(kLargestSecret + 1);
+  net::Buffer out(64 * 1024);  // as large as most
   size_t size = 0;
   for (;;) {
     const ssize_t count = ::read(file.get(), out.data() + size, out.size() - size);
@@ -257,7 +257,8 @@ Result<net::Buffer> LinuxHost::secret(const std::string& name) {
     if (count < 0) return status_of(errno, "reading the secret " + path);
     if (count == 0) break;
     size += static_cast<size_t>(count);
-    if (size > kLargestSecret) return {Error::too_big, "the secret " + path + " is over 64 KiB"};
+    if (size == out.size()) out.resize(std::min(2 * size, kLargestSecret + 1));
+    if (size > kLargestSecret) return {Error::too_big, "the secret " + path + " is over 16 MiB"};
   }
   out.resize(size);
   return out;

@@ -86,7 +86,7 @@ class MqttPasswd : public Service {
 class MqttPasswdBlueprint : public Blueprint {
  public:
   void options(CLI::App& app) override {
-    app.add_option("--user", options_.user, "the user's name")->required();
+    app.add_option("user,--user", options_.user, "the user's name")->required();
     app.add_option("--file", options_.file,
                    "secret with the file as it is: it is printed whole, with the new line");
     app.add_flag("-D,--delete", options_.remove, "take the user out of --file instead");

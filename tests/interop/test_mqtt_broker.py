@@ -175,7 +175,7 @@ def test_request_and_response_with_mosquitto_rr(start):
 
 
 def passwd(folder, user, password, *options):
-    made = subprocess.run([BIN / "culvert-node", "--secrets", folder, "mqtt-passwd", "--user", user, *options],
+    made = subprocess.run([BIN / "culvert-node", "--secrets", folder, "mqtt-passwd", user, *options],
                           input=password + b"\n", capture_output=True, timeout=PATIENCE_S)
     assert made.returncode == 0, made.stderr
     return made.stdout.decode()
@@ -266,6 +266,57 @@ def test_sigterm_says_good_bye(start):
     node.wait("stopping")
     node.wait("stopped")
     assert node.process.wait(PATIENCE_S) == 0
+    watcher.end()
+
+
+LISTEN = ("--listen", "127.0.0.1:0")
+
+
+@pytest.mark.parametrize("options, sentence", [
+    ((), "nobody could come in"),
+    (LISTEN, "nobody would be let in"),
+    (("--tls-listen", "127.0.0.1:0", "--anonymous"), "TLS needs --certificate and --key"),
+    ((*LISTEN, "--client-certificates", "required", "--anonymous"), "--client-certificates needs --trust"),
+    ((*LISTEN, "--certificate-is-user"), "--certificate-is-user needs --client-certificates"),
+    ((*LISTEN, "--anonymous", "--bridge", "cloud"), "'cloud' is not NAME=HOST:PORT"),
+    ((*LISTEN, "--anonymous", "--bridge", "cloud=h:1"), "bridge 'cloud' has no topics"),
+    ((*LISTEN, "--anonymous", "--bridge-topic", "x=# both"), "there is no --bridge 'x'"),
+    ((*LISTEN, "--anonymous", "--bridge", "c=h:1", "--bridge-topic", "c=# over"), "is no direction"),
+    ((*LISTEN, "--anonymous", "--qos2", "never"), "--qos2"),
+])
+def test_options_that_make_no_sense_are_one_sentence(options, sentence):
+    done = subprocess.run([BIN / "culvert-node", "mqtt-broker", *options], capture_output=True,
+                          timeout=PATIENCE_S, text=True)
+    assert done.returncode == 2 and sentence in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("secrets, sentence", [
+    ({}, "passwords"), ({"passwords": "alice:plain\n"}, "line 1 has no hash that is known")])
+def test_files_that_cannot_be_read_are_one_sentence(tmp_path, secrets, sentence):
+    for name, text in secrets.items():
+        (tmp_path / name).write_text(text)
+    done = subprocess.run([BIN / "culvert-node", "--secrets", tmp_path, "mqtt-broker", *LISTEN,
+                           "--passwords", "passwords"], capture_output=True, timeout=PATIENCE_S, text=True)
+    assert done.returncode == 1 and sentence in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_thousands_of_users_fit_in_a_password_file(start, tmp_path):
+    line = passwd(tmp_path, "last", b"secret").split(":", 1)[1]
+    text = "".join(f"user{i}:{line}" for i in range(5000)) + f"last:{line}"
+    node = start("--passwords", "passwords", secrets={"passwords": text})
+    assert may_log_in(node.port("tcp"), "last", "secret")
+
+
+@needs_mosquitto
+def test_an_operator_disconnects_a_client_and_asks_for_figures(start):
+    node = start()
+    watcher = MosquittoPeer().subscribe(node.port("tcp"), "x", 0, 5, id="victim")
+    node.command("disconnect victim")
+    node.wait("disconnected", client="victim", reason="administrative_action")
+    node.command("stats")
+    assert node.wait("stats")["connected_ever"] >= 1
+    node.command("dance")
+    assert "reload, disconnect CLIENT and stats" in node.wait("command_refused")["why"]
     watcher.end()
 
 

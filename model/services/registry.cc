@@ -124,6 +124,7 @@ net::Result<std::string> help(std::string_view name) {
   if (!row) return row.status();
   const auto blueprint = (*row)->make();
   CLI::App app{std::string((*row)->about), std::string(name)};
+  app.set_help_flag("--help", "this");  // -h is mosquitto's for the host
   blueprint->options(app);
   return app.help();
 }

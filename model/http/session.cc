@@ -16,7 +16,6 @@ constexpr size_t kBacklog = 64 * 1024;     // ours: bytes not written, beyond it
 constexpr size_t kKeepBuffer = 4096;       // ours: a buffer this small stays for the next message
 constexpr net::Duration kLinger = 2s;      // ours: for the peer to read our last words (9.6)
 constexpr uint64_t kLeastBodyRate = 1024;  // ours: bytes a second, over a patience
-constexpr size_t kPiece = 64 * 1024;       // ours: read at a time
 
 void shrink(net::Buffer& buffer) {
   if (buffer.capacity() > kKeepBuffer)

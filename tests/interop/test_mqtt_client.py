@@ -262,9 +262,14 @@ def test_through_an_http_proxy(peer, at_work):
 
 
 def test_over_websocket(tmp_path, at_work):
-    port = free_port()
-    mosquitto = Mosquitto(tmp_path, port, "protocol websockets")
+    port = free_port()  # mosquitto 2.0.11 does not start with WebSocket doors only
+    mosquitto = Mosquitto(tmp_path, free_port(), f"listener {port} 127.0.0.1",
+                          "protocol websockets")
     try:
+        def up():
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", port)) == 0
+        poll(up, "mosquitto's WebSocket door")
         url = f"ws://127.0.0.1:{port}/ws"
         at_work("mqtt-pub", "-L", url, "-m", "x" * 100_000, "-q", 2, "-r").finish()
         assert at_work("mqtt-sub", "-L", url, "-C", 1).finish() == "x" * 100_000 + "\n"

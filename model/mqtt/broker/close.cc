@@ -9,6 +9,49 @@ namespace {
 // Ours: how long a closed connection's last words may take to be read.
 constexpr net::Duration kClosePatience = net::Duration(3'000'000'000);
 
+// What CONNACK may say (3.2.2.2): another reason as the nearest one.
+Reason for_connack(Reason reason) {
+  switch (reason) {
+    case Reason::server_shutting_down:
+      return Reason::server_unavailable;
+    case Reason::keep_alive_timeout:
+    case Reason::session_taken_over:
+    case Reason::topic_filter_invalid:
+    case Reason::packet_identifier_in_use:
+    case Reason::packet_identifier_not_found:
+    case Reason::receive_maximum_exceeded:
+    case Reason::topic_alias_invalid:
+    case Reason::message_rate_too_high:
+    case Reason::administrative_action:
+    case Reason::shared_subscriptions_not_supported:
+    case Reason::maximum_connect_time:
+    case Reason::subscription_identifiers_not_supported:
+    case Reason::wildcard_subscriptions_not_supported:
+      return Reason::unspecified_error;
+    default:
+      return reason;
+  }
+}
+
+// The same for a server's DISCONNECT (3.14.2.1).
+Reason for_disconnect(Reason reason) {
+  switch (reason) {
+    case Reason::bad_user_name_or_password:
+    case Reason::bad_authentication_method:
+    case Reason::banned:
+      return Reason::not_authorized;
+    case Reason::server_unavailable:
+      return Reason::server_busy;
+    case Reason::unsupported_protocol_version:
+    case Reason::client_identifier_not_valid:
+    case Reason::packet_identifier_in_use:
+    case Reason::packet_identifier_not_found:
+      return Reason::protocol_error;
+    default:
+      return reason;
+  }
+}
+
 }  // namespace
 
 void Core::doom(Connection& c, Reason reason, bool tell, std::string_view detail) {
@@ -78,14 +121,14 @@ void Core::say_goodbye(Connection& c, Reason reason, std::string_view detail) {
       return;
     }
     ConnAck answer;
-    answer.reason = reason;
+    answer.reason = for_connack(reason);
     answer.reason_string = detail;
     c.send(answer);
     return;
   }
   if (c.version != Version::v5) return;
   Disconnect packet;
-  packet.reason = reason;
+  packet.reason = for_disconnect(reason);
   packet.reason_string = detail;
   c.send(packet);
 }

@@ -179,6 +179,9 @@ Handled Core::handle(Connection& c, Bytes packet) {
       return Handled::done;
     }
     note_version(c, packet);
+  } else if (type == Type::connect) {  // well formed or not
+    fault(c, {Reason::protocol_error, "a second CONNECT", "MQTT-3.1.0-2"});
+    return Handled::done;
   }
   const auto decoded = decode(packet, c.version, Side::client);
   if (const auto* bad = std::get_if<Fault>(&decoded)) {
@@ -194,10 +197,6 @@ Handled Core::handle(Connection& c, Bytes packet) {
   }
   switch (type) {
     case Type::connect:
-      if (c.state != Connection::State::waiting) {
-        fault(c, {Reason::protocol_error, "a second CONNECT", "MQTT-3.1.0-2"});
-        return Handled::done;
-      }
       return handle_connect(c, std::get<Connect>(p), packet);
     case Type::puback:
     case Type::pubrec:

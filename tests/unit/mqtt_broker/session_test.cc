@@ -325,6 +325,14 @@ TEST(Connect, IsFirstAndOnce) {
   EXPECT_THAT(world.last_event("fault"), HasSubstr("MQTT-3.1.0-2"));
 }
 
+TEST(Connect, ASecondOneThatIsWrongIsASecondOneToo) {
+  World world;
+  TestClient a(world);
+  a.connect("a");
+  a.send_bytes({0x10, 13, 0, 4, 'M', 'Q', 'T', 'T', 6, 2, 0, 60, 0, 0, 0});
+  EXPECT_THAT(a.got(), ElementsAre("DISCONNECT protocol_error", "closed"));
+}
+
 TEST(Connect, UnknownVersionsAreTold) {
   World world;
   TestClient new_one(world), old(world, Version::v311);

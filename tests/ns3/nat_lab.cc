@@ -50,7 +50,7 @@ ns3::Ptr<runner::LinkDevice> plug(ns3::Ptr<ns3::Node> node, ns3::Ptr<runner::Lin
   device->SetAddress(ns3::Mac48Address::Allocate());
   device->SetMtu(mtu);
   node->AddDevice(device);
-  link->attach(device, 1);
+  link->attach(device, 1, "lab");
   const auto ipv4 = node->GetObject<ns3::Ipv4>();
   const uint32_t interface = ipv4->AddInterface(device);
   for (const std::string& address : addresses)

@@ -153,8 +153,13 @@ TEST_P(IcmpCase, errors_nobody_listens_for_are_lost_and_later_ones_told) {
   socket->on_icmp([&](const net::IcmpEvent& event) { inbox->icmp.push_back(event); });
   world->settle();
   EXPECT_TRUE(inbox->icmp.empty());
-  EXPECT_TRUE(socket->send_to({at().b, kClosedPort}, net::as_bytes("heard")).ok());
-  EXPECT_TRUE(until([&] { return inbox->icmp.size() == 1; }));
+  // Linux sends a bounded number of errors a second for the whole machine (icmp_msgs_per_sec), and
+  // others may be using them up: whoever is not told asks again.
+  for (int tries = 0; inbox->icmp.empty() && tries < 50; ++tries) {
+    EXPECT_TRUE(socket->send_to({at().b, kClosedPort}, net::as_bytes("heard")).ok());
+    world->run_for(100ms);
+  }
+  EXPECT_FALSE(inbox->icmp.empty());
 }
 
 // RFC 1122 section 4.2.3.9: on an established connection unreachable is soft.

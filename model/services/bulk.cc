@@ -15,8 +15,8 @@ using namespace std::chrono_literals;
 // A transfer: eight bytes of length, the bytes, 32 bytes of BLAKE2b over them. The receiver sends
 // the hash of what it got back, so that both ends know.
 constexpr size_t kLength = 8, kHash = 32;
-constexpr size_t kPiece = 65536;     // ours: bytes made, hashed and written at a time
-constexpr size_t kMostStreams = 64;  // ours: received at the same time
+constexpr size_t kPiece = 65536;         // ours: bytes made, hashed and written at a time
+constexpr size_t kMostBulkStreams = 64;  // ours: received at the same time
 
 struct BulkOptions {
   net::Endpoint listen;
@@ -65,7 +65,7 @@ class BulkSink : public Service {
   using At = std::list<Transfer>::iterator;
 
   void accept() {
-    while (transfers_.size() < kMostStreams) {
+    while (transfers_.size() < kMostBulkStreams) {
       auto stream = listener_->accept();
       if (!stream) return;
       const At at = transfers_.emplace(transfers_.end());
@@ -151,7 +151,7 @@ class BulkSink : public Service {
   }
 
   void end(At at) {
-    const bool was_full = transfers_.size() == kMostStreams;
+    const bool was_full = transfers_.size() == kMostBulkStreams;
     transfers_.erase(at);
     if (was_full) listener_->on_readable([this] { accept(); });
   }

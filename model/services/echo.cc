@@ -12,9 +12,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr size_t kMostStreams = 256;     // ours: echoed at the same time; more wait in the backlog
-constexpr size_t kStreamBuffer = 65536;  // bytes read and not yet written back, per stream
-constexpr size_t kHeader = 16;           // number and time of sending
+constexpr size_t kMostEchoStreams = 256;  // ours: echoed at the same time; more wait in the backlog
+constexpr size_t kStreamBuffer = 65536;   // bytes read and not yet written back, per stream
+constexpr size_t kHeader = 16;            // number and time of sending
 
 struct EchoOptions {
   net::Endpoint listen;
@@ -64,7 +64,7 @@ class EchoServer : public Service {
   };
 
   void accept() {
-    while (streams_.size() < kMostStreams) {
+    while (streams_.size() < kMostEchoStreams) {
       auto stream = listener_->accept();
       if (!stream) return;
       const auto at = streams_.insert(streams_.end(), Conversation{std::move(stream), {}, false});
@@ -97,7 +97,7 @@ class EchoServer : public Service {
   }
 
   void end(std::list<Conversation>::iterator at) {
-    const bool was_full = streams_.size() == kMostStreams;
+    const bool was_full = streams_.size() == kMostEchoStreams;
     streams_.erase(at);
     if (was_full) listener_->on_readable([this] { accept(); });
   }

@@ -15,7 +15,7 @@ using request::Reply;
 using request::Request;
 using request::Response;
 
-constexpr std::string_view kService = "home-device";
+constexpr std::string_view kHomeDevice = "home-device";
 constexpr double kAmbient = 12.0;  // degrees Celsius outside; ours
 constexpr double kDrift = 0.1;     // share of the way to the target in one reading; ours
 constexpr double kNoise = 0.2;     // degrees between two readings of a still room; ours
@@ -48,7 +48,7 @@ class HomeDevice : public Service {
     client_options->will = std::move(will);
     client_ = std::make_unique<mqtt::Client>(host_, std::move(*client_options), std::move(*way));
     client_->on_lost([this](const mqtt::Client::Lost& lost) {
-      host_.log().write(kService, "lost",
+      host_.log().write(kHomeDevice, "lost",
                         {{"phase", lost.phase}, {"why", lost.status.to_string()}});
     });
     inbox_ = std::make_unique<request::Inbox>(*client_);
@@ -61,7 +61,7 @@ class HomeDevice : public Service {
     server_ = std::make_unique<request::Server>(host_, *inbox_, routes(), server);
     server_->start([this](net::Status status) {
       if (!status) return finished(status);
-      host_.log().write(kService, "ready", {{"device", options_.device}});
+      host_.log().write(kHomeDevice, "ready", {{"device", options_.device}});
     });
     client_->start();
     return {};
@@ -100,7 +100,7 @@ class HomeDevice : public Service {
     temperature_ += (aim - temperature_) * kDrift + (host_.random().unit() - 0.5) * kNoise;
     ++readings_;
     const std::string value = degrees();
-    host_.log().write(kService, "reading", {{"number", readings_}, {"celsius", value}});
+    host_.log().write(kHomeDevice, "reading", {{"number", readings_}, {"celsius", value}});
     publish("temperature", value, static_cast<uint8_t>(options_.qos), true);
     timer_.arm_after(options_.interval);
   }
@@ -119,7 +119,7 @@ class HomeDevice : public Service {
       const std::string_view body = net::as_text(request.body);
       target_ = std::strtod(std::string(body.substr(body.find(':') + 1)).c_str(), nullptr);
       heating_ = true;
-      host_.log().write(kService, "target", {{"celsius", target_}});
+      host_.log().write(kHomeDevice, "target", {{"celsius", target_}});
       reply(Response::json("{\"target\":" + std::to_string(target_) + "}"));
     });
     (void)router.mount("heater", std::move(heater));

@@ -9,7 +9,7 @@
 namespace culvert::services {
 namespace {
 
-constexpr std::string_view kService = "home-monitor";
+constexpr std::string_view kHomeMonitor = "home-monitor";
 constexpr size_t kMostDevices = 10'000;  // ours: names that are remembered
 
 struct HomeMonitorOptions {
@@ -28,7 +28,7 @@ class HomeMonitor : public Service {
     if (!client) return client.status();
     client_ = std::move(*client);
     client_->on_lost([this](const mqtt::Client::Lost& lost) {
-      host_.log().write(kService, "lost",
+      host_.log().write(kHomeMonitor, "lost",
                         {{"phase", lost.phase}, {"why", lost.status.to_string()}});
     });
     inbox_ = std::make_unique<request::Inbox>(*client_);
@@ -43,7 +43,7 @@ class HomeMonitor : public Service {
         [this](const mqtt::IncomingMessage& message) { status(message); },
         [this](const mqtt::SubscribeOutcome& outcome) {
           if (!outcome.status) return finished(outcome.status);
-          host_.log().write(kService, "ready", {{"home", options_.home}});
+          host_.log().write(kHomeMonitor, "ready", {{"home", options_.home}});
         });
     readings_ = inbox_->attach(options_.home + "/+/temperature", subscription,
                                [this](const mqtt::IncomingMessage& message) { reading(message); });
@@ -73,7 +73,7 @@ class HomeMonitor : public Service {
     ask.body.assign(line.begin(), line.end());
     const auto asked =
         requester_->ask(std::move(ask), [this, device](const request::Outcome& outcome) {
-          host_.log().write(kService, "answered",
+          host_.log().write(kHomeMonitor, "answered",
                             {{"device", device},
                              {"ok", outcome.status.ok()},
                              {"status", outcome.response.status},
@@ -82,7 +82,7 @@ class HomeMonitor : public Service {
                              {"took_ms", outcome.took}});
         });
     if (!asked) return asked.status();
-    host_.log().write(kService, "asked", {{"device", device}, {"what", what}});
+    host_.log().write(kHomeMonitor, "asked", {{"device", device}, {"what", what}});
     return {};
   }
 
@@ -99,12 +99,12 @@ class HomeMonitor : public Service {
     const auto [at, fresh] = devices_.emplace(device, online);
     if (!fresh && at->second == online) return;
     at->second = online;
-    host_.log().write(kService, online ? "online" : "offline",
+    host_.log().write(kHomeMonitor, online ? "online" : "offline",
                       {{"device", device}, {"retained", message.publish.retain}});
   }
 
   void reading(const mqtt::IncomingMessage& message) {
-    host_.log().write(kService, "reading",
+    host_.log().write(kHomeMonitor, "reading",
                       {{"device", device_of(message.publish.topic)},
                        {"celsius", net::as_text(message.publish.payload)},
                        {"retained", message.publish.retain}});

@@ -12,7 +12,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::string_view kService = "http-agent";
+constexpr std::string_view kHttpAgent = "http-agent";
 
 struct HttpAgentOptions {
   std::string relay, to, secret;
@@ -33,11 +33,11 @@ class HttpAgent : public Service {
         host_.secret(options_.secret.empty() ? "device-" + options_.agent.device : options_.secret);
     if (!secret) return secret.status();
     const auto relay = *http::parse_url(options_.relay);
-    auto connector = http_connector(host_, std::string(kService), relay, options_.reach);
+    auto connector = http_connector(host_, std::string(kHttpAgent), relay, options_.reach);
     if (!connector) return connector.status();
     if (!options_.to.empty()) {
       const auto to = *http::parse_url(options_.to);
-      auto local = http_connector(host_, std::string(kService), to, {});
+      auto local = http_connector(host_, std::string(kHttpAgent), to, {});
       if (!local) return local.status();
       http::ClientOptions client;
       client.host = to.authority();
@@ -53,7 +53,7 @@ class HttpAgent : public Service {
           handle(std::move(request), std::move(answer));
         });
     agent_->on_event([this](const http::PollAgentEvent& event) { note(event); });
-    host_.log().write(kService, "ready",
+    host_.log().write(kHttpAgent, "ready",
                       {{"device", options_.agent.device}, {"relay", options_.relay}});
     agent_->start();
     return {};
@@ -67,16 +67,16 @@ class HttpAgent : public Service {
 
   void note(const http::PollAgentEvent& event) {
     if (event.what == "failed")
-      host_.log().write(kService, event.what,
+      host_.log().write(kHttpAgent, event.what,
                         {{"why", event.status.to_string()}, {"again_in_ms", event.again_in}});
     else if (!event.id.empty())
-      host_.log().write(kService, event.what, {{"id", event.id}});
+      host_.log().write(kHttpAgent, event.what, {{"id", event.id}});
     else
-      host_.log().write(kService, event.what);
+      host_.log().write(kHttpAgent, event.what);
   }
 
   void handle(http::Request request, http::PollAgent::Answer answer) {
-    host_.log().write(kService, "asked",
+    host_.log().write(kHttpAgent, "asked",
                       {{"method", request.method},
                        {"target", request.target},
                        {"received", uint64_t{request.body.size()}}});

@@ -10,7 +10,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::string_view kService = "http-client";
+constexpr std::string_view kHttpClient = "http-client";
 
 struct HttpClientOptions {
   std::string url, method, data, headers = "minimal";
@@ -58,7 +58,7 @@ class HttpClient : public Service {
   bool is_tool() const override { return !options_.quiet && !options_.wait; }
 
   net::Status start() override {
-    auto connector = http_connector(host_, std::string(kService), url_, options_.reach);
+    auto connector = http_connector(host_, std::string(kHttpClient), url_, options_.reach);
     if (!connector) return connector.status();
     http::ClientOptions client;
     client.keep_alive = !options_.fresh;
@@ -68,7 +68,7 @@ class HttpClient : public Service {
     client.waiting = 1 << 20;
     client.body_bytes = 256 << 20;
     client_ = std::make_unique<http::Client>(host_, client, std::move(*connector));
-    host_.log().write(kService, "ready", {{"url", options_.url}});
+    host_.log().write(kHttpClient, "ready", {{"url", options_.url}});
     if (!options_.wait) go(options_.count);
     return {};
   }
@@ -120,7 +120,7 @@ class HttpClient : public Service {
     --to_send_;
     const uint64_t number = ++sent_;
     http::Request out = request();
-    host_.log().write(kService, "request_sent",
+    host_.log().write(kHttpClient, "request_sent",
                       {{"number", number},
                        {"method", out.method},
                        {"url", options_.url},
@@ -141,7 +141,7 @@ class HttpClient : public Service {
     } else {
       ++failed_;
       last_ = result.status();
-      host_.log().write(kService, "failed",
+      host_.log().write(kHttpClient, "failed",
                         {{"number", number},
                          {"phase", timing.failed_phase},
                          {"error", net::to_string(result.error())},
@@ -166,7 +166,7 @@ class HttpClient : public Service {
     add("tls_ms", timing.connect.tls);
     fields.emplace_back("first_byte_ms", timing.first_byte);
     fields.emplace_back("whole_ms", timing.whole);
-    host_.log().write(kService, "response", fields.data(), fields.size());
+    host_.log().write(kHttpClient, "response", fields.data(), fields.size());
     const double ms = net::to_ms(timing.whole);
     least_ = answers_ == 0 ? ms : std::min(least_, ms);
     most_ = std::max(most_, ms);
@@ -189,7 +189,7 @@ class HttpClient : public Service {
   }
 
   void end() {
-    host_.log().write(kService, "result",
+    host_.log().write(kHttpClient, "result",
                       {{"sent", sent_},
                        {"answered", answers_},
                        {"failed", failed_},

@@ -9,7 +9,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::string_view kService = "http-gateway";
+constexpr std::string_view kHttpGateway = "http-gateway";
 
 struct HttpGatewayOptions {
   MqttConnection connection;
@@ -35,12 +35,12 @@ class HttpGateway : public Service {
     listener_ = std::move(*listener);
     client_ = std::move(*client);
     client_->on_lost([this](const mqtt::Client::Lost& lost) {
-      host_.log().write(kService, "lost",
+      host_.log().write(kHttpGateway, "lost",
                         {{"phase", lost.phase}, {"why", lost.status.to_string()}});
     });
     inbox_ = std::make_unique<request::Inbox>(*client_);
     inbox_->on_connected([this](const mqtt::ConnectedInfo&) {
-      host_.log().write(kService, "ready", {{"local", listener_->local()}});
+      host_.log().write(kHttpGateway, "ready", {{"local", listener_->local()}});
     });
     requester_ = std::make_unique<request::Requester>(host_, *inbox_, options_.requester);
     auto handler = request::gateway(*requester_, options_.gateway);
@@ -48,7 +48,7 @@ class HttpGateway : public Service {
         host_, http::ServerOptions{},
         [this, handler = std::move(handler)](http::Request request,
                                              std::shared_ptr<http::Responder> responder) {
-          host_.log().write(kService, "request",
+          host_.log().write(kHttpGateway, "request",
                             {{"method", request.method}, {"target", request.target}});
           handler(std::move(request), std::move(responder));
         });
@@ -56,7 +56,7 @@ class HttpGateway : public Service {
       while (auto stream = listener_->accept()) server_->attach(std::move(stream));
     });
     client_->start();
-    host_.log().write(kService, "listening", {{"local", listener_->local()}});
+    host_.log().write(kHttpGateway, "listening", {{"local", listener_->local()}});
     return {};
   }
 

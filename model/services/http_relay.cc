@@ -7,8 +7,9 @@
 namespace culvert::services {
 namespace {
 
-constexpr std::string_view kService = "http-relay";
-constexpr uint64_t kLogAll = 100000, kLogEvery = 100;  // ours: a log that strangers lengthen
+constexpr std::string_view kHttpRelay = "http-relay";
+constexpr uint64_t kRelayLogAll = 100000,
+                   kRelayLogEvery = 100;  // ours: a log that strangers lengthen
 
 struct HttpRelayOptions {
   HttpListen listen;
@@ -39,12 +40,12 @@ class HttpRelay : public Service {
     relay_ = std::make_unique<http::PollRelay>(host_, options_.relay);
     relay_->on_event([this](const http::PollRelayEvent& event) { note(event); });
     front_ = std::make_unique<HttpFront>(
-        host_, std::string(kService), options_.listen,
+        host_, std::string(kHttpRelay), options_.listen,
         [this](http::Request request, std::shared_ptr<http::Responder> responder) {
           relay_->handle(std::move(request), std::move(responder));
         });
     if (const net::Status status = front_->start(); !status) return status;
-    host_.log().write(kService, "ready", {{"local", front_->local()}, {"tls", front_->secure()}});
+    host_.log().write(kHttpRelay, "ready", {{"local", front_->local()}, {"tls", front_->secure()}});
     return {};
   }
 
@@ -57,12 +58,12 @@ class HttpRelay : public Service {
 
  private:
   void note(const http::PollRelayEvent& event) {
-    if (++events_ > kLogAll && events_ % kLogEvery != 0) return;
+    if (++events_ > kRelayLogAll && events_ % kRelayLogEvery != 0) return;
     std::vector<net::Field> fields{{"device", event.device}};
     if (!event.id.empty()) fields.emplace_back("id", event.id);
     if (event.status != 0) fields.emplace_back("status", event.status);
     if (event.took > net::Duration::zero()) fields.emplace_back("took_ms", event.took);
-    host_.log().write(kService, event.what, fields.data(), fields.size());
+    host_.log().write(kHttpRelay, event.what, fields.data(), fields.size());
   }
 
   net::Host& host_;

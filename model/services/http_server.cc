@@ -11,10 +11,10 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::string_view kService = "http-server";
-constexpr uint64_t kLogAll = 100000, kLogEvery = 100;  // ours: a log that clients lengthen
-constexpr size_t kMostBytes = 64 << 20;                // ours: of GET /bytes/N
-constexpr size_t kEchoBuffer = 65536;                  // ours: read and not yet written back
+constexpr std::string_view kHttpServer = "http-server";
+constexpr uint64_t kHttpLogAll = 100000, kHttpLogEvery = 100;  // ours: a log that clients lengthen
+constexpr size_t kMostBytes = 64 << 20;                        // ours: of GET /bytes/N
+constexpr size_t kEchoBuffer = 65536;  // ours: read and not yet written back
 
 struct HttpServerOptions {
   HttpListen listen;
@@ -52,12 +52,13 @@ class HttpServer : public Service {
     websocket_.subprotocol = options_.subprotocol;
     websocket_.origins = options_.origins;
     front_ = std::make_unique<HttpFront>(
-        host_, std::string(kService), options_.listen,
+        host_, std::string(kHttpServer), options_.listen,
         [this](http::Request request, std::shared_ptr<http::Responder> responder) {
           handle(std::move(request), std::move(responder));
         });
     if (const net::Status status = front_->start(); !status) return status;
-    host_.log().write(kService, "ready", {{"local", front_->local()}, {"tls", front_->secure()}});
+    host_.log().write(kHttpServer, "ready",
+                      {{"local", front_->local()}, {"tls", front_->secure()}});
     return {};
   }
 
@@ -97,8 +98,8 @@ class HttpServer : public Service {
     const size_t received = request.body.size();
     const std::string method = request.method, target = request.target;
     http::Response response = respond(std::move(request));
-    if (++served_ <= kLogAll || served_ % kLogEvery == 0)
-      host_.log().write(kService, "served",
+    if (++served_ <= kHttpLogAll || served_ % kHttpLogEvery == 0)
+      host_.log().write(kHttpServer, "served",
                         {{"from", responder.remote()},
                          {"method", method},
                          {"target", target},
@@ -164,7 +165,7 @@ class HttpServer : public Service {
     http::accept_websocket(
         host_, websocket_, request, std::move(responder),
         [this, from, origin](std::unique_ptr<net::Stream> stream) {
-          host_.log().write(kService, "websocket_opened", {{"from", from}, {"origin", origin}});
+          host_.log().write(kHttpServer, "websocket_opened", {{"from", from}, {"origin", origin}});
           const At at = conversations_.emplace(conversations_.end());
           at->stream = std::move(stream);
           at->from = from;
@@ -191,7 +192,7 @@ class HttpServer : public Service {
   }
 
   void close(At at) {
-    host_.log().write(kService, "websocket_closed", {{"from", at->from}, {"bytes", at->bytes}});
+    host_.log().write(kHttpServer, "websocket_closed", {{"from", at->from}, {"bytes", at->bytes}});
     conversations_.erase(at);
   }
 

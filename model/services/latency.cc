@@ -9,7 +9,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::string_view kService = "latency";
+constexpr std::string_view kLatency = "latency";
 constexpr uint32_t kProbes = 5;  // TCP handshakes that measure the round trip; the median
 constexpr net::Duration kProbePause = 1ms;  // ours: the same radio state for all
 
@@ -77,14 +77,14 @@ class LatencyService : public Service {
         step_ = Step::ready;
         std::sort(rtts_.begin(), rtts_.end());
         const double rtt_ms = rtts_.empty() ? 0 : net::to_ms(rtts_[rtts_.size() / 2]);
-        host_.log().write(kService, "ready", {{"rtt_ms", rtt_ms}});
+        host_.log().write(kLatency, "ready", {{"rtt_ms", rtt_ms}});
         if (!options_.wait) next();
         return;
       }
       case Step::pausing:
         return next();
       case Step::settling:
-        host_.log().write(kService, "done", {{"operations", well_}, {"failed", failed_}});
+        host_.log().write(kLatency, "done", {{"operations", well_}, {"failed", failed_}});
         return finished(failed_ == 0 ? net::Status{}
                                      : net::Status{net::Error::failed,
                                                    std::to_string(failed_) + " operations failed"});
@@ -96,12 +96,12 @@ class LatencyService : public Service {
   void next() {
     step_ = Step::running;
     const uint32_t number = ++number_;
-    host_.log().write(kService, "begun", {{"number", number}});
+    host_.log().write(kLatency, "begun", {{"number", number}});
     began_ = host_.now();
     operation_->run(
         number, [this, number](const net::Status& status) { over(number, status); },
         [this, number](const net::Status&) {
-          host_.log().write(kService, "closed", {{"number", number}});
+          host_.log().write(kLatency, "closed", {{"number", number}});
           pause();
         });
   }
@@ -109,14 +109,14 @@ class LatencyService : public Service {
   void over(uint32_t number, const net::Status& status) {
     if (!status) {
       ++failed_;
-      host_.log().write(kService, "failed", {{"number", number}, {"why", status.to_string()}});
+      host_.log().write(kLatency, "failed", {{"number", number}, {"why", status.to_string()}});
       if (!options_.cold && options_.protocol.substr(0, 4) == "mqtt") return give_up(status);
       return pause();
     }
     ++well_;
     const bool told_by_receiver = options_.operation == "publish" && options_.qos == 0 &&
                                   options_.protocol.substr(0, 4) == "mqtt";
-    host_.log().write(kService, told_by_receiver ? "written" : "over",
+    host_.log().write(kLatency, told_by_receiver ? "written" : "over",
                       {{"number", number}, {"latency_ms", host_.now() - began_}});
   }
 
@@ -126,7 +126,7 @@ class LatencyService : public Service {
   }
 
   void give_up(const net::Status& status) {
-    host_.log().write(kService, "done",
+    host_.log().write(kLatency, "done",
                       {{"operations", well_}, {"failed", failed_}, {"why", status.to_string()}});
     step_ = Step::running;
     finished(status);

@@ -12,7 +12,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::string_view kService = "latency";
+constexpr std::string_view kLatencyPeer = "latency";
 
 struct PeerOptions : LatencyOptions {
   bool sink = false;
@@ -46,11 +46,11 @@ class MqttPeer : public Service {
       request.options.qos = options_.qos;
       client_->subscribe({request}, [this](const mqtt::SubscribeOutcome& outcome) {
         if (!outcome.status) return;
-        host_.log().write(kService, std::exchange(again_, true) ? "back" : "listening");
+        host_.log().write(kLatencyPeer, std::exchange(again_, true) ? "back" : "listening");
       });
     });
     client_->on_lost([this](const mqtt::Client::Lost& lost) {
-      host_.log().write(kService, "lost",
+      host_.log().write(kLatencyPeer, "lost",
                         {{"phase", lost.phase}, {"why", lost.status.to_string()}});
     });
     client_->on_message([this](const mqtt::IncomingMessage& in) { take(in.publish); });
@@ -64,13 +64,13 @@ class MqttPeer : public Service {
     if (seal_) {
       auto opened = seal_->open(publish.topic, publish.payload);
       if (!opened)
-        return host_.log().write(kService, "unsealed", {{"why", opened.status().detail}});
+        return host_.log().write(kLatencyPeer, "unsealed", {{"why", opened.status().detail}});
       plain = std::move(*opened);
     }
     const uint32_t number = number_of(plain);
     // Only at QoS 0 nobody else knows that it is over.
     if (options_.sink)
-      return host_.log().write(kService, options_.qos == 0 ? "over" : "arrived",
+      return host_.log().write(kLatencyPeer, options_.qos == 0 ? "over" : "arrived",
                                {{"number", number}});
     mqtt::OutgoingMessage answer;
     answer.topic = publish.properties.response_topic.value_or(kAnswerTopic);
@@ -110,7 +110,7 @@ class PollPeer : public Service {
           answer(std::move(response));
         });
     agent_->on_event([this](const http::PollAgentEvent& event) {
-      if (event.what == "polling") host_.log().write(kService, "listening");
+      if (event.what == "polling") host_.log().write(kLatencyPeer, "listening");
     });
     agent_->start();
     return {};

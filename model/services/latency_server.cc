@@ -13,7 +13,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::string_view kService = "latency";
+constexpr std::string_view kLatencyServer = "latency";
 constexpr net::Duration kHandshake = 10s;
 
 struct ServerOptions {
@@ -52,7 +52,7 @@ class LatencyServer : public Service {
     if (!listener) return listener.status();
     listener_ = std::move(*listener);
     listener_->on_readable([this] { accept(); });
-    host_.log().write(kService, "serving", {{"local", listener_->local()}});
+    host_.log().write(kLatencyServer, "serving", {{"local", listener_->local()}});
     return {};
   }
 

@@ -10,7 +10,7 @@
 namespace culvert::services {
 namespace {
 
-constexpr const char* kService = "mqtt-broker";
+constexpr const char* kMqttBroker = "mqtt-broker";
 
 class MqttBroker : public Service {
  public:
@@ -33,7 +33,7 @@ class MqttBroker : public Service {
     for (mqtt::ListenerOptions& door : doors(options_)) {
       if (options_.key_log)
         door.tls.key_log = [this](std::string_view line) {
-          host_.log().write(kService, "key_log", {{"line", line}});
+          host_.log().write(kMqttBroker, "key_log", {{"line", line}});
         };
       doors_.push_back(std::make_unique<mqtt::Listener>(
           host_, door, [this](std::unique_ptr<net::Stream> stream, mqtt::Peer peer) {
@@ -56,7 +56,7 @@ class MqttBroker : public Service {
       if (const net::Status status = metrics_->start(); !status)
         return {status.error, "--metrics: " + status.detail};
     }
-    host_.log().write(kService, "ready",
+    host_.log().write(kMqttBroker, "ready",
                       {{"doors", static_cast<uint64_t>(doors_.size())},
                        {"local", doors_.front()->local()},
                        {"durable", store_ != nullptr},
@@ -80,14 +80,14 @@ class MqttBroker : public Service {
   void stop(std::function<void()> done) override {
     if (!broker_ || stopping_) return done();
     stopping_ = true;
-    host_.log().write(kService, "stopping", {{"connections", broker_->counters().connections}});
+    host_.log().write(kMqttBroker, "stopping", {{"connections", broker_->counters().connections}});
     doors_.clear();
     sys_.reset();
     // Bridges first: they acknowledge here what the other side has acknowledged.
     auto left = std::make_shared<size_t>(bridges_.size());
     const auto then = [this, done = std::move(done)] {
       broker_->stop(options_.stop_patience, [this, done] {
-        host_.log().write(kService, "stopped");
+        host_.log().write(kMqttBroker, "stopped");
         done();
       });
     };
@@ -133,7 +133,7 @@ class MqttBroker : public Service {
       ended += broker_->disconnect_user(user, mqtt::Reason::not_authorized);
     for (auto& door : doors_)
       if (const net::Status status = door->reload(); !status) return status;
-    host_.log().write(kService, "reloaded", {{"disconnected", static_cast<uint64_t>(ended)}});
+    host_.log().write(kMqttBroker, "reloaded", {{"disconnected", static_cast<uint64_t>(ended)}});
     return {};
   }
 
@@ -166,10 +166,10 @@ class MqttBroker : public Service {
                                  {"faults", c.faults},
                                  {"commits", c.commits},
                                  {"commit_failures", c.commit_failures}};
-    host_.log().write(kService, "stats", fields, std::size(fields));
+    host_.log().write(kMqttBroker, "stats", fields, std::size(fields));
     for (size_t i = 0; i < bridges_.size(); ++i) {
       const mqtt::Bridge::Counters& b = bridges_[i]->counters();
-      host_.log().write(kService, "bridge_stats",
+      host_.log().write(kMqttBroker, "bridge_stats",
                         {{"bridge", bridge_lines_[i].name},
                          {"connected", bridges_[i]->connected()},
                          {"out", b.out},

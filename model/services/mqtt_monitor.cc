@@ -15,7 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 using monitor::Phase;
 
-constexpr std::string_view kService = "mqtt-monitor";
+constexpr std::string_view kMqttMonitor = "mqtt-monitor";
 
 struct MqttMonitorOptions {
   MqttConnection connection;
@@ -50,7 +50,7 @@ class MqttMonitor : public Service {
       HttpListen listen;
       listen.listen = options_.metrics;
       front_ = std::make_unique<HttpFront>(
-          host_, std::string(kService), listen,
+          host_, std::string(kMqttMonitor), listen,
           [this](http::Request request, std::shared_ptr<http::Responder> responder) {
             responder->respond(metrics(request));
           });
@@ -64,9 +64,9 @@ class MqttMonitor : public Service {
                                monitor::State before) { note(result, state, before); });
     monitor_->on_end([this] { end(); });
     if (front_)
-      host_.log().write(kService, "ready", {{"target", target_}, {"metrics", front_->local()}});
+      host_.log().write(kMqttMonitor, "ready", {{"target", target_}, {"metrics", front_->local()}});
     else
-      host_.log().write(kService, "ready", {{"target", target_}});
+      host_.log().write(kMqttMonitor, "ready", {{"target", target_}});
     if (!options_.wait) monitor_->start();
     return {};
   }
@@ -149,9 +149,9 @@ class MqttMonitor : public Service {
         fields.emplace_back("reason", mqtt::to_string(result.reason));
     }
     fields.emplace_back("availability", monitor_->history().availability(host_.now()));
-    host_.log().write(kService, "checked", fields.data(), fields.size());
+    host_.log().write(kMqttMonitor, "checked", fields.data(), fields.size());
     if (state != before)
-      host_.log().write(kService, "state_changed",
+      host_.log().write(kMqttMonitor, "state_changed",
                         {{"from", monitor::to_string(before)}, {"to", monitor::to_string(state)}});
     if (options_.quiet) return;
     print(net::as_bytes(
@@ -161,7 +161,7 @@ class MqttMonitor : public Service {
 
   void end() {
     const monitor::History& history = monitor_->history();
-    host_.log().write(kService, "result",
+    host_.log().write(kMqttMonitor, "result",
                       {{"checks", history.good() + history.bad()},
                        {"failed", history.bad()},
                        {"availability", history.availability(host_.now())},

@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 
 // magic, flags (1: the last), number, time of sending in ns since the world's start, how many in
 // all
-constexpr size_t kHeader = 32;
+constexpr size_t kRateHeader = 32;
 constexpr uint32_t kMagic = 0xC1524154;  // first byte in the part that RFC 7983 leaves to data
 constexpr size_t kMostSenders = 64;      // ours: counted apart at the same time
 constexpr int kLastRepeats = 5;          // ours: 5 % loss eats all of them once in three million
@@ -60,7 +60,8 @@ class RateSink : public Service {
   };
 
   bool receive(const net::DatagramIn& in, net::Bytes data) {
-    if (data.size() < kHeader || boost::endian::load_big_u32(data.data()) != kMagic) return false;
+    if (data.size() < kRateHeader || boost::endian::load_big_u32(data.data()) != kMagic)
+      return false;
     const bool last = data[4] & 1;
     const uint64_t number = boost::endian::load_big_u64(data.data() + 8);
     const uint64_t total = boost::endian::load_big_u64(data.data() + 24);
@@ -138,7 +139,7 @@ class RateSource : public Service {
  private:
   void step() {
     const bool last = sent_ >= options_.count;
-    net::Buffer data(last ? kHeader : options_.size);
+    net::Buffer data(last ? kRateHeader : options_.size);
     boost::endian::store_big_u32(data.data(), kMagic);
     data[4] = last ? 1 : 0;
     boost::endian::store_big_u64(data.data() + 8, sent_);

@@ -10,7 +10,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::string_view kService = "requester";
+constexpr std::string_view kRequester = "requester";
 
 struct RequesterServiceOptions {
   MqttConnection connection;
@@ -31,14 +31,14 @@ class RequesterService : public Service {
     if (!client) return client.status();
     client_ = std::move(*client);
     client_->on_lost([this](const mqtt::Client::Lost& lost) {
-      host_.log().write(kService, "lost",
+      host_.log().write(kRequester, "lost",
                         {{"phase", lost.phase},
                          {"why", lost.status.to_string()},
                          {"reason", mqtt::to_string(lost.reason)}});
     });
     inbox_ = std::make_unique<request::Inbox>(*client_);
     inbox_->on_connected([this](const mqtt::ConnectedInfo&) {
-      host_.log().write(kService, "ready", {{"client", client_->client_id()}});
+      host_.log().write(kRequester, "ready", {{"client", client_->client_id()}});
       if (!options_.wait && asked_ == 0) next();
     });
     requester_ = std::make_unique<request::Requester>(host_, *inbox_, options_.requester);
@@ -85,16 +85,16 @@ class RequesterService : public Service {
     const auto sequence = requester_->ask(
         std::move(ask), [this](const request::Outcome& outcome) { ended(outcome); });
     if (!sequence) {
-      host_.log().write(kService, "failed", {{"why", sequence.status().to_string()}});
+      host_.log().write(kRequester, "failed", {{"why", sequence.status().to_string()}});
       return count_end(false);
     }
-    host_.log().write(kService, "asked",
+    host_.log().write(kRequester, "asked",
                       {{"epoch", sequence->epoch}, {"number", sequence->number}});
   }
 
   void ended(const request::Outcome& outcome) {
     if (!outcome.status) {
-      host_.log().write(kService, "failed",
+      host_.log().write(kRequester, "failed",
                         {{"epoch", outcome.sequence.epoch},
                          {"number", outcome.sequence.number},
                          {"attempts", outcome.attempts},
@@ -103,7 +103,7 @@ class RequesterService : public Service {
       return count_end(false);
     }
     const bool right = outcome.answer_sequence == outcome.sequence;
-    host_.log().write(kService, "answered",
+    host_.log().write(kRequester, "answered",
                       {{"epoch", outcome.sequence.epoch},
                        {"number", outcome.sequence.number},
                        {"answer_epoch", outcome.answer_sequence.epoch},
@@ -125,7 +125,7 @@ class RequesterService : public Service {
     if (answered_ + failed_ < options_.count || told_) return;
     told_ = true;
     const request::RequesterCounters& c = requester_->counters();
-    host_.log().write(kService, "result",
+    host_.log().write(kRequester, "result",
                       {{"asked", asked_},
                        {"answered", answered_},
                        {"failed", failed_},

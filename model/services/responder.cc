@@ -12,7 +12,7 @@ using request::Reply;
 using request::Request;
 using request::Response;
 
-constexpr std::string_view kService = "responder";
+constexpr std::string_view kResponder = "responder";
 constexpr int64_t kLongestWork_ms = 600'000;   // ours: ten minutes
 constexpr int64_t kLargestAnswer = 1'048'576;  // ours: 1 MB, as the largest message of the tests
 
@@ -33,7 +33,7 @@ class Responder : public Service {
     if (!client) return client.status();
     client_ = std::move(*client);
     client_->on_lost([this](const mqtt::Client::Lost& lost) {
-      host_.log().write(kService, "lost",
+      host_.log().write(kResponder, "lost",
                         {{"phase", lost.phase},
                          {"why", lost.status.to_string()},
                          {"reason", mqtt::to_string(lost.reason)}});
@@ -42,10 +42,10 @@ class Responder : public Service {
     server_ = std::make_unique<request::Server>(host_, *inbox_, routes(), options_.server);
     server_->start([this](net::Status status) {
       if (!status) {
-        host_.log().write(kService, "refused", {{"why", status.to_string()}});
+        host_.log().write(kResponder, "refused", {{"why", status.to_string()}});
         return finished(status);
       }
-      host_.log().write(kService, "ready", {{"client", client_->client_id()}});
+      host_.log().write(kResponder, "ready", {{"client", client_->client_id()}});
     });
     client_->start();
     return {};
@@ -55,7 +55,7 @@ class Responder : public Service {
     if (!server_) return done();
     server_->drain([this, done = std::move(done)] {
       const request::ServerCounters& c = server_->counters();
-      host_.log().write(kService, "drained", {{"answered", c.answered}, {"late", c.late}});
+      host_.log().write(kResponder, "drained", {{"answered", c.answered}, {"late", c.late}});
       client_->stop(mqtt::Reason::success, done);
     });
   }
@@ -63,7 +63,7 @@ class Responder : public Service {
   net::Status command(std::string_view line) override {
     if (line != "stats") return {net::Error::invalid, "the command is: stats"};
     const request::ServerCounters& c = server_->counters();
-    host_.log().write(kService, "stats",
+    host_.log().write(kResponder, "stats",
                       {{"requests", c.requests},
                        {"answered", c.answered},
                        {"repeated", c.repeated},
@@ -80,7 +80,7 @@ class Responder : public Service {
   request::Router routes() {
     request::Router router;
     router.use([this](const Request& request, Reply reply, const request::Handler& next) {
-      host_.log().write(kService, "asked",
+      host_.log().write(kResponder, "asked",
                         {{"path", request.path},
                          {"epoch", request.sequence.epoch},
                          {"number", request.sequence.number},

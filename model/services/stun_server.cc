@@ -10,7 +10,7 @@ namespace culvert::services {
 namespace {
 
 // A log that every stranger can lengthen is bounded: all of the first, then every hundredth.
-constexpr uint64_t kLogAll = 1000, kLogEvery = 100;
+constexpr uint64_t kStunLogAll = 1000, kStunLogEvery = 100;
 
 struct StunServerOptions {
   net::Endpoint bind, alternate;
@@ -70,7 +70,7 @@ class StunServer : public Service {
     if (answer.send) sockets_[answer.from.value].mux->send_to(answer.to, answer.data);
     const bool refused = answer.refusal != stun::Refusal::none;
     uint64_t& count = refused ? refused_ : answered_;
-    if (++count > kLogAll && count % kLogEvery != 0) return true;
+    if (++count > kStunLogAll && count % kStunLogEvery != 0) return true;
     if (refused)
       host_.log().write("stun", "refused",
                         {{"from", in.from}, {"why", stun::to_string(answer.refusal)}});

@@ -12,7 +12,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr size_t kMostStreams = 4096;           // ours: served at a time; more wait in the backlog
+constexpr size_t kMostTlsEchoStreams = 4096;    // ours: served at a time; more wait in the backlog
 constexpr net::Duration kHandshakeLimit = 10s;  // ours: a server's; half-open ones cost memory
 constexpr net::Duration kAnswerLimit = 30s;     // ours: the client's, for one connection
 
@@ -91,7 +91,7 @@ class TlsEchoServer : public Service {
   using At = std::list<Conversation>::iterator;
 
   void accept() {
-    while (all_.size() < kMostStreams) {
+    while (all_.size() < kMostTlsEchoStreams) {
       auto stream = listener_->accept();
       if (!stream) return;
       const At at = all_.emplace(all_.end());
@@ -130,7 +130,7 @@ class TlsEchoServer : public Service {
   }
 
   void end(At at) {
-    const bool was_full = all_.size() == kMostStreams;
+    const bool was_full = all_.size() == kMostTlsEchoStreams;
     all_.erase(at);
     if (was_full) listener_->on_readable([this] { accept(); });
   }

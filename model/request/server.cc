@@ -29,6 +29,8 @@ void add(SequenceCounters& sum, SequenceTracker::What what, uint64_t gap_change)
 struct Server::Task {
   std::string reply_to;
   Sequence sequence;
+  bool plain = false;  // wire.h
+  std::optional<net::Buffer> correlation;
   net::Time deadline{0};
   mqtt::Version version = mqtt::Version::v5;
   uint8_t qos = 0;
@@ -88,8 +90,6 @@ void Server::receive(const mqtt::IncomingMessage& message) {
          {"why", frame ? "the response topic is not the requester's" : frame.status().detail}});
     return end_of(message.token);
   }
-  follow(frame->reply_to, frame->sequence);
-
   const net::Time now = host_.now();
   net::Duration left = options_.deadline;
   if (frame->deadline_ms > 0) left = std::chrono::milliseconds(frame->deadline_ms);
@@ -97,14 +97,26 @@ void Server::receive(const mqtt::IncomingMessage& message) {
   if (publish.properties.expiry_s)
     left = std::min<net::Duration>(left, std::chrono::seconds(*publish.properties.expiry_s));
 
-  const mqtt::Version version =
-      publish.properties.correlation_data ? mqtt::Version::v5 : mqtt::Version::v311;
-  const auto found = cache_.begin(frame->reply_to, frame->sequence, now);
-  if (found.what != AnswerCache::What::fresh) {
-    ++counters_.repeated;
-    if (found.what == AnswerCache::What::running) return end_of(message.token);
-    return send(frame->reply_to, frame->sequence, *found.response, version, publish.qos,
-                message.token);
+  auto task = std::make_shared<Task>();
+  task->reply_to = frame->reply_to;
+  task->sequence = frame->sequence;
+  task->plain = frame->plain;
+  if (frame->correlation)
+    task->correlation.emplace(frame->correlation->begin(), frame->correlation->end());
+  task->deadline = now + left;
+  task->version =
+      frame->plain || publish.properties.correlation_data ? mqtt::Version::v5 : mqtt::Version::v311;
+  task->qos = publish.qos;
+  task->token = message.token;
+
+  if (!task->plain) {  // without a number nobody can tell a repetition from a new question
+    follow(frame->reply_to, frame->sequence);
+    const auto found = cache_.begin(frame->reply_to, frame->sequence, now);
+    if (found.what != AnswerCache::What::fresh) {
+      ++counters_.repeated;
+      if (found.what == AnswerCache::What::running) return end_of(message.token);
+      return send(*task, *found.response);
+    }
   }
   if (left <= net::Duration(0)) {
     ++counters_.late;
@@ -114,18 +126,9 @@ void Server::receive(const mqtt::IncomingMessage& message) {
   if (running_ >= options_.running) {
     ++counters_.busy;
     cache_.forget(frame->reply_to, frame->sequence);
-    return send(frame->reply_to, frame->sequence,
-                Response::problem(status::unavailable, "busy: try again later"), version,
-                publish.qos, message.token);
+    return send(*task, Response::problem(status::unavailable, "busy: try again later"));
   }
 
-  auto task = std::make_shared<Task>();
-  task->reply_to = frame->reply_to;
-  task->sequence = frame->sequence;
-  task->deadline = now + left;
-  task->version = version;
-  task->qos = publish.qos;
-  task->token = message.token;
   last_deadline_ = std::max(last_deadline_, task->deadline);
   ++running_;
   ++counters_.requests;
@@ -152,25 +155,27 @@ void Server::receive(const mqtt::IncomingMessage& message) {
 void Server::answer(const std::shared_ptr<Task>& task, Response response) {
   if (running_ > 0) --running_;
   const net::Time now = host_.now();
-  if (now >= task->deadline) {  // the requester has given up
+  const bool late = now >= task->deadline;  // the requester has given up
+  if (late) {
     ++counters_.late;
-    cache_.answered(task->reply_to, task->sequence, std::move(response), now);
     end_of(task->token);
-    return check_drained();
+  } else {
+    send(*task, response);
   }
-  send(task->reply_to, task->sequence, response, task->version, task->qos, task->token);
-  cache_.answered(task->reply_to, task->sequence, std::move(response), now);
+  if (!task->plain) cache_.answered(task->reply_to, task->sequence, std::move(response), now);
   check_drained();
 }
 
-void Server::send(std::string_view reply_to, const Sequence& sequence, const Response& response,
-                  mqtt::Version version, uint8_t qos, uint64_t token) {
+void Server::send(const Task& task, const Response& response) {
+  const uint64_t token = task.token;
   ResponseFrame frame;
-  frame.sequence = sequence;
+  frame.sequence = task.sequence;
+  frame.plain = task.plain;
+  if (task.correlation) frame.correlation = *task.correlation;
   frame.status = response.status;
   frame.content_type = response.content_type;
   frame.body = response.body;
-  auto message = to_message(frame, version, reply_to, qos);
+  auto message = to_message(frame, task.version, task.reply_to, task.qos);
   if (!message) {
     host_.log().write(kService, "not_answered", {{"why", message.status().to_string()}});
     return end_of(token);

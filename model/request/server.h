@@ -57,8 +57,7 @@ class Server {
   struct Task;
   void receive(const mqtt::IncomingMessage& message);
   void answer(const std::shared_ptr<Task>& task, Response response);
-  void send(std::string_view reply_to, const Sequence& sequence, const Response& response,
-            mqtt::Version version, uint8_t qos, uint64_t token);
+  void send(const Task& task, const Response& response);
   void follow(std::string_view reply_to, const Sequence& sequence);
   void end_of(uint64_t token);
   void check_drained();

@@ -146,7 +146,10 @@ net::Result<mqtt::OutgoingMessage> to_message(const ResponseFrame& frame, mqtt::
   auto out = message(topic, qos);
   if (version == mqtt::Version::v5) {
     auto& properties = out.properties;
-    properties.correlation_data = correlation(frame.sequence);
+    if (!frame.plain)
+      properties.correlation_data = correlation(frame.sequence);
+    else if (frame.correlation)
+      properties.correlation_data.emplace(frame.correlation->begin(), frame.correlation->end());
     properties.content_type = frame.content_type;
     if (frame.status != status::ok)
       properties.user.emplace_back(kStatus, std::to_string(frame.status));
@@ -168,8 +171,14 @@ net::Result<mqtt::OutgoingMessage> to_message(const ResponseFrame& frame, mqtt::
 
 net::Result<RequestFrame> read_request(const mqtt::Publish& publish) {
   RequestFrame frame;
-  if (publish.properties.response_topic && has_correlation(publish)) {
-    frame.sequence = sequence_at(publish.properties.correlation_data->data());
+  const bool header =
+      publish.payload.size() >= 2 && publish.payload[0] == kMagic && publish.payload[1] == kRequest;
+  frame.plain = !has_correlation(publish) && !header;
+  if (publish.properties.response_topic && (has_correlation(publish) || frame.plain)) {
+    if (frame.plain)
+      frame.correlation = publish.properties.correlation_data;
+    else
+      frame.sequence = sequence_at(publish.properties.correlation_data->data());
     frame.reply_to = *publish.properties.response_topic;
     frame.content_type = publish.properties.content_type;
     frame.method = property(publish, kMethod);
@@ -184,7 +193,7 @@ net::Result<RequestFrame> read_request(const mqtt::Publish& publish) {
   }
   Reader reader(publish.payload);
   if (reader.number(1) != kMagic || reader.number(1) != kRequest)
-    return {Error::invalid, "neither response topic with correlation data nor a request header"};
+    return {Error::invalid, "neither a response topic nor a request header"};
   frame.sequence.epoch = reader.number(4);
   frame.sequence.number = reader.number(4);
   frame.deadline_ms = reader.number(4);

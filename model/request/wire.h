@@ -39,10 +39,15 @@ struct RequestFrame {
   uint8_t attempt = 1;            // 2 and more: the same request again
   std::string_view content_type;  // empty: none
   Bytes body;
+  bool plain =
+      false;  // of another program (mosquitto_rr): no number; `correlation` goes back as is
+  std::optional<Bytes> correlation;
 };
 
 struct ResponseFrame {
   Sequence sequence;
+  bool plain = false;  // 5.0 only: to a plain request, whose `correlation` stands for the sequence
+  std::optional<Bytes> correlation;
   uint16_t status = status::ok;
   std::string_view content_type;
   Bytes body;
@@ -55,8 +60,9 @@ net::Result<mqtt::OutgoingMessage> to_message(const ResponseFrame& frame, mqtt::
                                               std::string_view topic, uint8_t qos);
 
 // What a PUBLISH says; the views live as long as it does. A 5.0 message without response topic or
-// without our correlation data is read as 3.1.1's header, so that both may meet at one broker.
-// invalid with a sentence: it is neither.
+// without our correlation data is read as 3.1.1's header, so that both may meet at one broker; a
+// request with a response topic and no such header is a plain one. invalid with a sentence:
+// neither.
 net::Result<RequestFrame> read_request(const mqtt::Publish& publish);
 net::Result<ResponseFrame> read_response(const mqtt::Publish& publish);
 

@@ -108,6 +108,29 @@ TEST_P(EveryWay, ARequestIsAnswered) {
   EXPECT_EQ(server->counters().sequence.gaps, 0u);
 }
 
+// As mosquitto_rr asks: nothing tells two questions apart, so both run.
+TEST_F(EndToEnd, AProgramWithoutNumbersIsAnsweredEveryTime) {
+  Party device(lone.host, broker, "device", Version::v5);
+  Party asker(lone.host, broker, "asker", Version::v5);
+  const auto server = serve(device, echo_router());
+  std::vector<std::string> answers;
+  const auto user = asker.inbox->attach("replies/me", {}, [&](const mqtt::IncomingMessage& m) {
+    EXPECT_FALSE(m.publish.properties.correlation_data);
+    answers.emplace_back(net::as_text(m.publish.payload));
+  });
+  for (int i = 0; i < 2; ++i) {
+    mqtt::OutgoingMessage question;
+    question.topic = "home/7/echo";
+    question.payload = {'h', 'i'};
+    question.properties.response_topic = "replies/me";
+    ASSERT_TRUE(asker.client->publish(std::move(question)));
+  }
+  EXPECT_TRUE(lone.run_until([&] { return answers.size() == 2; }, 5s));
+  EXPECT_EQ(answers, (std::vector<std::string>{"hi", "hi"}));
+  EXPECT_EQ(server->counters().requests, 2u);
+  EXPECT_EQ(server->counters().sequence.fresh, 0u);
+}
+
 TEST_F(EndToEnd, ARetriedRequestRunsOnceAndIsAnsweredOnce) {
   Party device(lone.host, broker, "device", Version::v5);
   Party asker(lone.host, broker, "asker", Version::v5);

@@ -105,10 +105,30 @@ TEST(Wire, WhatIsNoRequestIsRefused) {
   publish.payload = net::as_bytes("21.5");
   EXPECT_FALSE(read_request(publish));
   EXPECT_FALSE(read_response(publish));
-  const net::Buffer correlation(5, 1);  // somebody else's
-  publish.properties.correlation_data = net::Bytes(correlation);
+}
+
+// mosquitto_rr, say: a response topic, and correlation data of its own or none.
+TEST(Wire, AnotherProgramsRequestGetsItsOwnCorrelationDataBack) {
+  mqtt::Publish publish;
+  publish.payload = net::as_bytes("21.5");
   publish.properties.response_topic = "r";
-  EXPECT_FALSE(read_request(publish));
+  const auto bare = read_request(publish);
+  ASSERT_TRUE(bare) << bare.status().to_string();
+  EXPECT_TRUE(bare->plain);
+  EXPECT_FALSE(bare->correlation);
+
+  const net::Buffer correlation(5, 1);
+  publish.properties.correlation_data = net::Bytes(correlation);
+  const auto read = read_request(publish);
+  ASSERT_TRUE(read) << read.status().to_string();
+  EXPECT_EQ(read->reply_to, "r");
+  EXPECT_EQ(net::as_text(read->body), "21.5");
+  ResponseFrame frame;
+  frame.plain = read->plain;
+  frame.correlation = read->correlation;
+  EXPECT_EQ(to_message(frame, Version::v5, "r", 0)->properties.correlation_data, correlation);
+  frame.correlation.reset();
+  EXPECT_FALSE(to_message(frame, Version::v5, "r", 0)->properties.correlation_data);
 }
 
 TEST(Wire, ADeadlineThatIsNoNumberIsRefused) {

@@ -150,8 +150,13 @@ def _number(key, wanted, values):
     else:
         seen, name = (max(values), "largest") if key == "at_most" else (min(values), "smallest")
     ok = seen <= wanted + _ROUNDING if key.endswith("most") else seen >= wanted - _ROUNDING
-    return {"sentence": "%s %g, expected %s %g" % (
-        name, round(seen, 3), "at most" if key.endswith("most") else "at least", wanted), "ok": ok}
+    return {"sentence": "%s %s, expected %s %s" % (
+        name, plain(seen), "at most" if key.endswith("most") else "at least", plain(wanted)), "ok": ok}
+
+
+def plain(number):
+    """As one writes it: 1.002, 42.04, 3000071; never 3.00007e+06."""
+    return "%d" % number if abs(number) >= 1e5 else "%g" % round(number, 3)
 
 
 def _bound(key, wanted, records, measure):

@@ -69,8 +69,13 @@ def _assemble(results, body, cells, where, packed, left_out):
     return "".join(parts[p] if i % 2 else p for i, p in enumerate(pieces))
 
 
+# How a scenario's name is spelt in a heading.
+ACRONYMS = {"nat": "NAT", "nats": "NATs", "mqtt": "MQTT", "http": "HTTP", "tls": "TLS", "lte": "LTE"}
+
+
 def _title(result):
-    name = str(result.summary["scenario"]).replace("_", " ")
+    words = [ACRONYMS.get(word, word) for word in str(result.summary["scenario"]).split("_")]
+    name = " ".join(words)
     return name[:1].upper() + name[1:] + (" (%s)" % result.folder.name if result.twin else "")
 
 
@@ -102,9 +107,8 @@ def overview(results):
                         s["counts"]["runs"],
                         " " + _badge("bad", "%d no answer" % lacking) if lacking else "", agree,
                         held))
-    punched = any(r.summary["success"] for r in results)
-    head = ("What became direct, in which world, and why" if punched
-            else "What was measured, in which world, and why")
+    head = ("What became direct, in which world, and why" if all(r.summary["success"] for r in results)
+            else "What was asked, in which world, and what came of it")
     return ('<section class="over"><h1>' + head + '</h1>'
             '<div class="scroll"><table class="list"><thead><tr><th>Asked</th>'
             '<th>Voices</th><th>Runs</th><th>Do the voices agree?</th><th>As '

@@ -118,6 +118,7 @@ bool TcpSocket::prepare_handshake(TcpHeader& header) {
   if (m_state == SYN_SENT) {
     if (!syn) return false;  // ns-3 would take bare data for an established connection
     m_retxEvent.Cancel();    // it would repeat SYN where SYN+ACK is due
+    echo_timestamp(header);
   } else if (syn && ack) {
     // Simultaneous open: SYN+ACK crosses ours. Its SYN was seen already; what is left is the
     // acknowledgement, whose window is not scaled (RFC 7323 section 2.2).
@@ -134,6 +135,14 @@ bool TcpSocket::prepare_handshake(TcpHeader& header) {
   // From here on the connection is made or dies: the TTL of an opener has done its work.
   if (acks_ours) set_ttl(kDefaultTtl);
   return true;
+}
+
+// ns-3 takes a time stamp to echo only from the segment it expects, and before a SYN it expects
+// number 0: ours, which begin at random, would be answered with echo 0, which the sender of the SYN
+// takes for a round trip as long as the simulation (RFC 7323 section 3.2).
+void TcpSocket::echo_timestamp(const TcpHeader& header) {
+  m_highTxAck = header.GetSequenceNumber();
+  m_tcb->m_rxBuffer->SetNextRxSequence(header.GetSequenceNumber());
 }
 
 void TcpSocket::answer_with_reset(const TcpHeader& header) {

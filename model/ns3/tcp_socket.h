@@ -94,6 +94,7 @@ class TcpSocket : public ns3::TcpSocketBase {
                const ns3::Address& from, const ns3::Address& to);
   bool handle_reset(const ns3::TcpHeader& header);
   bool prepare_handshake(ns3::TcpHeader& header);
+  void echo_timestamp(const ns3::TcpHeader& header);
   void note_fin(const ns3::TcpHeader& header, uint32_t size);
   void try_fin();
   void send_fin();

@@ -195,7 +195,12 @@ void TcpSocket::SendEmptyPacket(uint8_t flags) {
 }
 
 uint32_t TcpSocket::SendDataPacket(SequenceNumber32 seq, uint32_t size, bool with_ack) {
-  if (with_ack) unadvertised_ = 0;
+  if (with_ack) {
+    unadvertised_ = 0;
+    // The base keeps this for bare acknowledgements only, and would go on echoing the time stamp of
+    // the last that had one: the peer's round trip would grow with time (RFC 7323 section 4.3).
+    m_highTxAck = m_tcb->m_rxBuffer->NextRxSequence();
+  }
   if (seq < m_tcb->m_highTxMark.Get()) ++retransmitted_;
   const uint32_t sent = ns3::TcpSocketBase::SendDataPacket(seq, size, with_ack);
   if (fin_wanted_ && !fin_sent_ && m_txBuffer->SizeFromSequence(m_tcb->m_highTxMark) == 0)

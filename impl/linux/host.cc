@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 
 #include "impl/linux/datagram.h"
@@ -33,7 +34,7 @@ using net::Status;
 
 namespace {
 
-constexpr size_t kWorkers = 4;                // ours: password hashing and disks, not throughput
+constexpr size_t kWorkers = 4;  // ours: password hashing and disks, not throughput
 constexpr size_t kLargestSecret = 16 * 1024 * 1024;  // ours: passwords of 100,000 users
 
 HostOptions with_epoch(HostOptions options) {
@@ -123,9 +124,7 @@ void LinuxHost::secure_random(net::MutableBytes out) {
   if (!out.empty()) randombytes_buf(out.data(), out.size());
 }
 
-void LinuxHost::post(std::function<void()> task) {
-  loop_.post(alive_, std::move(task));
-}
+void LinuxHost::post(std::function<void()> task) { loop_.post(alive_, std::move(task)); }
 
 void LinuxHost::offload(std::function<void()> work, std::function<void()> done) {
   if (!workers_) workers_ = std::make_unique<Workers>(kWorkers);
@@ -241,24 +240,27 @@ unsigned LinuxHost::interface_of(const net::IpAddress& address) const {
 }
 
 Result<net::Buffer> LinuxHost::secret(const std::string& name) {
-  if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos ||
-      name.find('\0') != std::string::npos || name.size() > 255)
-    return {Error::invalid, "a secret's name is a plain file name"};
-  if (options_.secrets_folder.empty())
+  const bool nothing = name.empty() || name == "." || name == "..";
+  if (nothing || name.find('\0') != std::string::npos || name.size() >= PATH_MAX)
+    return {Error::invalid, "a secret's name is a file's name"};
+  if (!options_.secret_paths && (name.find('/') != std::string::npos || name.size() > NAME_MAX))
+    return {Error::invalid, "a secret's name is a plain file name, unless --secret-paths is given"};
+  const bool absolute = name.front() == '/';
+  if (!absolute && options_.secrets_folder.empty())
     return {Error::not_found, "no secrets folder was given in which to find " + name};
-  const std::string path = options_.secrets_folder + "/" + name;
+  const std::string path = absolute ? name : options_.secrets_folder + "/" + name;
   const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file) return status_of(errno, "reading the secret " + path);
+  if (!file) return status_of(errno, "reading " + path);
   net::Buffer out(64 * 1024);  // as large as most
   size_t size = 0;
   for (;;) {
     const ssize_t count = ::read(file.get(), out.data() + size, out.size() - size);
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return status_of(errno, "reading the secret " + path);
+    if (count < 0) return status_of(errno, "reading " + path);
     if (count == 0) break;
     size += static_cast<size_t>(count);
     if (size == out.size()) out.resize(std::min(2 * size, kLargestSecret + 1));
-    if (size > kLargestSecret) return {Error::too_big, "the secret " + path + " is over 16 MiB"};
+    if (size > kLargestSecret) return {Error::too_big, path + " is over 16 MiB"};
   }
   out.resize(size);
   return out;

@@ -34,6 +34,7 @@ struct HostOptions {
   net::Time epoch{-1};
   net::EventLog::Sink log;     // see log_to(); empty: no log
   std::string secrets_folder;  // empty: there are no secrets
+  bool secret_paths = false;   // a secret may also be called by a path, from the folder or absolute
   std::string data_folder;     // of stores; empty: there are none
   bool sync_stores = false;    // stores survive a loss of power too, not only kill -9
   std::map<std::string, std::vector<net::IpAddress>> names;  // known before any resolver is asked

@@ -1,5 +1,5 @@
 // culvert-node: one service on this machine. See options.cc for what it takes.
-// Exit status: 0 stopped or finished well, 1 the service failed, 2 wrong options.
+// Exit status: 0 well, 1 the service failed, 2 wrong options; commands have more.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -7,8 +7,10 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <ctime>
 #include <functional>
 #include <memory>
 #include <utility>
@@ -23,9 +25,36 @@
 namespace culvert::node {
 namespace {
 
-int complain(const std::string& sentence, int status) {
-  std::fprintf(stderr, "culvert-node: %s\n", sentence.c_str());
+const char* called = "culvert-node";  // or mqtt-pub …, for what is said on stderr
+
+int complain(std::string_view sentence, int status) {
+  // A service's sentence begins with its name; a command's own is enough.
+  const std::string own = std::string(called) + ": ";
+  if (sentence.substr(0, own.size()) == own) sentence.remove_prefix(own.size());
+  std::fprintf(stderr, "%s%.*s\n", own.c_str(), static_cast<int>(sentence.size()), sentence.data());
   return status;
+}
+
+std::string sentence_of(const net::Status& status) {
+  return status.detail.empty() ? std::string(to_string(status.error)) : status.detail;
+}
+
+services::Calendar calendar() {
+  using std::chrono::system_clock;
+  services::Calendar calendar;
+  calendar.now_ns = [] {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(
+               system_clock::now().time_since_epoch())
+        .count();
+  };
+  calendar.text = [](int64_t seconds, const std::string& format) -> std::string {
+    const std::time_t time = seconds;
+    std::tm local{};
+    char out[256];
+    localtime_r(&time, &local);
+    return {out, std::strftime(out, sizeof out, format.c_str(), &local)};
+  };
+  return calendar;
 }
 
 // Ours: how long a service may say good-bye after SIGTERM before the program ends anyway.
@@ -59,6 +88,7 @@ int run(const Options& options) {
   host_options.seed = options.seed;
   host_options.epoch = options.epoch;
   host_options.secrets_folder = options.secrets;
+  host_options.secret_paths = options.secret_paths;
   host_options.data_folder = options.data;
   host_options.sync_stores = options.sync;
   host_options.names = options.names;
@@ -78,10 +108,13 @@ int run(const Options& options) {
     return complain("--control: " + options.service[0] + " reads stdin itself", 2);
 
   int status = 0;
+  (*service)->use_calendar(calendar());
+  (*service)->on_complaint([](std::string_view sentence) { complain(sentence, 0); });
   (*service)->on_output([](net::Bytes text) { write_all(STDOUT_FILENO, text); });
   (*service)->on_finished([&](net::Status outcome) {
     if (!options.once && !(*service)->is_tool()) return;
-    if (!outcome) status = complain(outcome.to_string(), 1);
+    const bool silent = (*service)->is_tool() && outcome.detail.empty();  // it has said it all
+    if (!outcome) status = silent ? 1 : complain(sentence_of(outcome), 1);
     status = (*service)->exit_status().value_or(status);
     loop.stop();
   });
@@ -108,7 +141,7 @@ int run(const Options& options) {
   // A service starts from the loop, in both worlds.
   host.post([&] {
     if (const net::Status started = (*service)->start(); !started) {
-      status = complain(options.service[0] + ": " + started.to_string(), 1);
+      status = complain(options.service[0] + ": " + sentence_of(started), 1);
       loop.stop();
     }
   });
@@ -130,16 +163,22 @@ int run(const Options& options) {
   return status;
 }
 
-// Called by a command's name: its options follow, secrets are files here, events are not wanted.
-std::vector<std::string> as_command(const std::string& name, std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), {"--secrets", ".", "--events", "none", name});
-  return arguments;
+// Called by a command's name: its options follow, behind those that stand in the user's file;
+// secrets are paths, events are not wanted. -h there is the broker's host.
+net::Result<Options> parse_command(const std::string& name, std::vector<std::string> arguments) {
+  auto defaults = read_defaults(name);
+  if (!defaults) return defaults.status();
+  arguments.insert(arguments.begin(), defaults->begin(), defaults->end());
+  arguments.insert(arguments.begin(),
+                   {"--secrets", ".", "--secret-paths", "--events", "none", name});
+  return parse(arguments);
 }
 
 int main(const std::string& program, std::vector<std::string> arguments) {
   const std::string name = program.substr(program.rfind('/') + 1);
-  if (is_command(name)) arguments = as_command(name, std::move(arguments));
-  const auto options = parse(arguments);
+  const bool command = is_command(name);
+  if (command) called = program.c_str() + program.size() - name.size();
+  const auto options = command ? parse_command(name, std::move(arguments)) : parse(arguments);
   if (!options) return complain(options.status().detail, 2);
   switch (options->what) {
     case Options::Do::help:

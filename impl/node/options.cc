@@ -1,7 +1,11 @@
 #include "impl/node/options.h"
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <boost/json.hpp>
 #include <charconv>
+#include <cstdlib>
 
 #include "impl/program.h"
 
@@ -10,6 +14,7 @@ namespace {
 
 using net::Error;
 
+constexpr size_t kMostDefaults = 64 << 10;   // ours: bytes of options in a file
 constexpr size_t kMostNamesFile = 16 << 20;  // ours: bytes; nobody's network has more names
 
 template <class Number>
@@ -83,7 +88,32 @@ bool takes_value(const std::string& name) {
 }  // namespace
 
 bool is_command(const std::string& name) {
-  return name == "mqtt-pub" || name == "mqtt-sub" || name == "mqtt-rr";
+  for (const char* command : {"mqtt-pub", "mqtt-sub", "mqtt-rr", "mqtt-passwd", "mqtt-monitor"})
+    if (name == command) return true;
+  return false;
+}
+
+net::Result<std::vector<std::string>> read_defaults(const std::string& command) {
+  const char* config = std::getenv("XDG_CONFIG_HOME");
+  const char* home = std::getenv("HOME");
+  if (!config && !home) return std::vector<std::string>{};
+  const std::string path =
+      (config ? std::string(config) : std::string(home) + "/.config") + "/" + command;
+  if (::access(path.c_str(), F_OK) != 0) return std::vector<std::string>{};
+  const auto text = read_file(path, kMostDefaults);
+  if (!text) return text.status();
+  std::vector<std::string> words;
+  for (size_t at = 0; at < text->size();) {
+    const size_t end = std::min(text->find('\n', at), text->size());
+    std::string line = text->substr(at, end - at);
+    at = end + 1;
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    if (line.empty() || line[0] == '#') continue;
+    const size_t space = line.find(' ');
+    words.push_back(line.substr(0, space));
+    if (space != std::string::npos) words.push_back(line.substr(space + 1));
+  }
+  return words;
 }
 
 net::Result<Options> parse(const std::vector<std::string>& arguments) {
@@ -103,6 +133,8 @@ net::Result<Options> parse(const std::vector<std::string>& arguments) {
       if (const net::Status status = apply(name, value, options); !status) return status;
     } else if (argument == "--once") {
       options.once = true;
+    } else if (argument == "--secret-paths") {
+      options.secret_paths = true;
     } else if (argument == "--data-sync") {
       options.sync = true;
     } else if (argument == "--help" ||
@@ -136,6 +168,7 @@ std::string help() {
          "  --seed N           of everything that may repeat (1)\n"
          "  --epoch-ns N       the CLOCK_MONOTONIC that time_ms counts from (the start)\n"
          "  --secrets DIR      where secrets are files, called by their names\n"
+         "  --secret-paths     or by a path: absolute, or from that folder\n"
          "  --data DIR         where what must outlive a kill -9 is kept\n"
          "  --data-sync        flush it at every commit: it outlives a loss of power, too\n"
          "  --names FILE       names known beforehand: {\"name\": [\"address\"]}\n"
@@ -146,7 +179,13 @@ std::string help() {
          "1\n"
          "  --list             the services\n"
          "  --help             this; after a service's name, the service's options\n"
-         "  --version\n";
+         "  --version\n\n"
+         "Example: culvert-node --secrets secrets --data /var/lib/culvert mqtt-broker \\\n"
+         "             --listen 0.0.0.0:1883 --passwords passwords --store broker\n"
+         "Exit status: 0 stopped or finished well, 1 the service failed, 2 wrong options; commands "
+         "have more.\n"
+         "mqtt-pub, mqtt-sub, mqtt-rr, mqtt-monitor and mqtt-passwd are culvert-node by other "
+         "names: there\nsecrets are paths of files, and no events are written.\n";
 }
 
 }  // namespace culvert::node

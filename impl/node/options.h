@@ -17,10 +17,11 @@ struct Options {
   Do what = Do::run;
   std::string node = "host";
   uint64_t seed = 1;
-  net::Time epoch{-1};  // CLOCK_MONOTONIC that the log calls zero; negative: the start
-  std::string secrets;  // a folder
-  std::string data;     // a folder, of stores
-  bool sync = false;    // stores survive a loss of power, too
+  net::Time epoch{-1};        // CLOCK_MONOTONIC that the log calls zero; negative: the start
+  std::string secrets;        // a folder
+  bool secret_paths = false;  // secrets may be called by paths
+  std::string data;           // a folder, of stores
+  bool sync = false;          // stores survive a loss of power, too
   std::map<std::string, std::vector<net::IpAddress>> names;
   bool control = false;              // commands on stdin, one a line; its end stops the program
   bool once = false;                 // ends when the service has its result
@@ -33,5 +34,8 @@ net::Result<Options> parse(const std::vector<std::string>& arguments);
 std::string help();
 // Services that are commands of their own, too: bin/mqtt-pub is culvert-node by that name.
 bool is_command(const std::string& name);
+// A command's options as its users have written them down, one a line, in
+// $XDG_CONFIG_HOME/NAME or ~/.config/NAME, as mosquitto's commands have them; most have none.
+net::Result<std::vector<std::string>> read_defaults(const std::string& command);
 
 }  // namespace culvert::node

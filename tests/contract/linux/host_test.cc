@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "impl/linux/packet_tap.h"
@@ -50,6 +52,30 @@ TEST(LinuxHostOnly, hosts_on_loops_of_their_own_talk_by_post) {
   other.join();
   EXPECT_EQ(rounds, 1000);
   EXPECT_NE(ids[0], ids[1]);
+}
+
+// mqtt-pub --cafile /etc/ssl/ca.pem, as mosquitto's users write it.
+TEST(LinuxHostOnly, secrets_are_called_by_paths_only_where_that_is_allowed) {
+  char folder[] = "/tmp/culvert-secrets-XXXXXX";
+  ASSERT_NE(mkdtemp(folder), nullptr);
+  const std::string path = std::string(folder) + "/key";
+  std::ofstream(path) << "open sesame";
+  HostOptions options = named("host");
+  options.secrets_folder = "/tmp";
+  Loop loop;
+  LinuxHost strict(loop, options);
+  EXPECT_EQ(strict.secret(path).error(), net::Error::invalid);
+  options.secret_paths = true;
+  LinuxHost free(loop, options);
+  for (const std::string& name : {path, path.substr(5)}) {
+    const auto secret = free.secret(name);
+    ASSERT_TRUE(secret) << secret.status().to_string();
+    EXPECT_EQ(net::as_text(*secret), "open sesame");
+  }
+  EXPECT_EQ(free.secret(path + "x").error(), net::Error::not_found);
+  EXPECT_EQ(free.secret("..").error(), net::Error::invalid);
+  EXPECT_EQ(free.secret(path + std::string("\0x", 2)).error(), net::Error::invalid);
+  std::filesystem::remove_all(folder);
 }
 
 TEST(LinuxHostOnly, offloaded_work_runs_on_another_thread_and_is_awaited_at_the_end) {

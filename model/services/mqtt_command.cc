@@ -4,6 +4,8 @@
 #include <boost/endian/conversion.hpp>
 #include <charconv>
 
+#include "model/mqtt/topic.h"
+
 namespace culvert::services {
 namespace {
 
@@ -15,119 +17,60 @@ bool number(const std::string& text, Number& out) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
-net::Status wrong(const std::string& name, const std::string& value) {
-  return {net::Error::invalid, "-D: '" + value + "' is no value for " + name};
-}
-
 }  // namespace
 
-net::Status CommandProperties::message(std::string_view command, mqtt::OwnedProperties& out) const {
-  for (size_t i = 0; i < words.size();) {
-    if (i + 2 >= words.size())
-      return {net::Error::invalid, "-D takes a command, a property's name and its value"};
-    const std::string &which = words[i], &name = words[i + 1], &value = words[i + 2];
-    const bool pair = name == "user-property";
-    if (pair && i + 3 >= words.size())
-      return {net::Error::invalid, "-D: a user-property has a name and a value"};
-    i += pair ? 4 : 3;
-    if (which != command) continue;
-    if (pair) {
-      out.user.emplace_back(value, words[i - 1]);
-    } else if (name == "content-type") {
-      out.content_type = value;
-    } else if (name == "response-topic") {
-      out.response_topic = value;
-    } else if (name == "correlation-data") {
-      out.correlation_data.emplace(value.begin(), value.end());
-    } else if (name == "payload-format-indicator") {
-      if (value != "0" && value != "1") return wrong(name, value);
-      out.utf8_payload = value == "1";
-    } else if (name == "message-expiry-interval") {
-      uint32_t seconds = 0;
-      if (!number(value, seconds)) return wrong(name, value);
-      out.expiry_s = seconds;
-    } else if (name == "topic-alias" || (which == "will" && name == "will-delay-interval")) {
-      // The client finds aliases by itself; the delay is read in rest().
-    } else {
-      return {net::Error::invalid, "-D: " + which + " has no property '" + name + "'"};
-    }
-  }
-  return {};
-}
-
-net::Status CommandProperties::rest(mqtt::ClientOptions& connect, uint32_t& will_delay_s,
-                                    std::optional<uint32_t>& subscription_id) const {
-  for (size_t i = 0; i + 2 < words.size();) {
-    const std::string &which = words[i], &name = words[i + 1], &value = words[i + 2];
-    i += name == "user-property" ? 4 : 3;
-    if (which == "publish" || which == "will") {
-      if (name == "will-delay-interval" && !number(value, will_delay_s)) return wrong(name, value);
-      continue;
-    }
-    bool well = true;
-    if (which == "connect" && name == "user-property") {
-      connect.user_properties.emplace_back(value, words[i - 1]);
-    } else if (which == "connect" && name == "session-expiry-interval") {
-      well = number(value, connect.session_expiry_s);
-    } else if (which == "connect" && name == "receive-maximum") {
-      well = number(value, connect.receive_maximum) && connect.receive_maximum > 0;
-    } else if (which == "connect" && name == "maximum-packet-size") {
-      well = number(value, connect.maximum_packet_size) && connect.maximum_packet_size > 0;
-    } else if (which == "connect" && name == "topic-alias-maximum") {
-      well = number(value, connect.topic_alias_maximum);
-    } else if (which == "connect" && name == "request-response-information") {
-      connect.request_response_information = value == "1";
-    } else if (which == "subscribe" && name == "subscription-identifier") {
-      uint32_t id = 0;
-      well = number(value, id);
-      subscription_id = id;
-    } else {
-      return {net::Error::invalid, "-D: " + which + " " + name + " is not known"};
-    }
-    if (!well) return wrong(name, value);
-  }
-  return {};
-}
-
 void MqttCommand::declare(CLI::App& app, bool many_topics) {
-  app.add_option("-h,--host", host, "the broker: a name or an address")->capture_default_str();
+  constexpr size_t kManyWords = CLI::detail::expected_max_vector_size;
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  app.option_defaults()->group("Broker and login");
+  app.add_option("-h,--host", host, "a name or an address");
   app.add_option("-p,--port", port, "0: 1883, 8883 with TLS, 80 and 443 with WebSocket")
       ->check(CLI::Range(0, 65535));
   app.add_option(
       "-L,--url", url,
       "mqtt(s)://[user[:password]@]host[:port]/topic, or ws(s)://…, WebSocket at --path");
-  app.add_option("-t,--topic", topics, many_topics ? "a topic filter; again for more" : "the topic")
-      ->type_size(1)
-      ->expected(1, many_topics ? CLI::detail::expected_max_vector_size : 1)
-      ->allow_extra_args(false);
-  app.add_option("-q,--qos", qos, "of the messages")->check(CLI::Range(0, 2));
-  app.add_option("-i,--id", id, "client identifier; none: the broker's choice");
-  app.add_option("-I,--id-prefix", id_prefix, "an identifier that begins so, the rest random");
-  app.add_option("-V,--protocol-version", version, "mqttv5 or 5, mqttv311 or 311")
-      ->check(CLI::IsMember({"5", "mqttv5", "311", "mqttv311"}));
   app.add_option("-u,--username", user, "user name");
-  app.add_option("--password-secret", password_secret,
-                 "name of the secret (a file in the secrets folder) that holds the password");
   app.add_option("-P,--pw", password,
                  "the password itself; other users of this machine can see it: prefer "
                  "--password-secret");
-  app.add_option("-k,--keepalive", keep_alive_s, "seconds; 0: none")->capture_default_str();
+  app.add_option("--password-secret", password_secret, "file with the password");
+  app.add_option("-i,--id", id, "client identifier; none: the broker's choice");
+  app.add_option("-I,--id-prefix", id_prefix, "an identifier that begins so, the rest random");
+  app.add_option("-V,--protocol-version", version, "of MQTT")
+      ->check(CLI::IsMember({"5", "mqttv5", "311", "mqttv311"}));
+  app.add_option("-k,--keepalive", keep_alive_s, "seconds; 0: none")->check(CLI::Range(0, 65535));
+  app.add_option("-A,--bind", bind, "our own address");
+
+  app.option_defaults()->group("Messages");
+  app.add_option("-t,--topic", topics, many_topics ? "a topic filter; again for more" : "the topic")
+      ->type_size(1)
+      ->expected(1, many_topics ? kManyWords : 1)
+      ->allow_extra_args(false);
+  app.add_option("-q,--qos", qos, "of the messages")->check(CLI::Range(0, 2));
+  app.add_option("-D,--property", properties.words,
+                 "COMMAND PROPERTY VALUE, such as: publish user-property a b; or will, connect, "
+                 "subscribe; switches to MQTT 5.0")
+      ->type_size(1)
+      ->expected(3, kManyWords);
+
+  app.option_defaults()->group("Session and will");
   app.add_flag("-c,--disable-clean-session", keep_session,
                "keep the session after the connection; needs -i");
-  app.add_option("-x,--session-expiry-interval", session_expiry_s,
-                 "seconds that it is kept; without it for ever");
-  app.add_option("-D,--property", properties.words,
-                 "COMMAND PROPERTY VALUE, such as: publish user-property a b")
-      ->type_size(1)
-      ->expected(3, CLI::detail::expected_max_vector_size);
+  app.add_option("-x,--session-expiry-interval", session_expiry,
+                 "seconds that it is kept; -1: for ever, as -c without -x");
+  app.add_option("--store", store,
+                 "keep what is under way in this store (see culvert-node --data), so that a kill "
+                 "loses nothing; with -c and -i");
   app.add_option("--will-topic", will_topic, "a will's topic");
   app.add_option("--will-payload", will_payload, "its payload");
   app.add_option("--will-qos", will_qos, "its QoS")->check(CLI::Range(0, 2));
   app.add_flag("--will-retain", will_retain, "it is retained");
-  app.add_option("--cafile", trust, "secret with the CAs to trust; switches TLS on");
-  app.add_option("--cert", certificate, "secret with our certificate");
-  app.add_option("--key", key, "secret with its key");
-  app.add_flag("--tls", tls, "TLS, trusting the system's CAs");
+
+  app.option_defaults()->group("TLS and other ways out");
+  app.add_option("--cafile", trust, "file with the CAs to trust; switches TLS on");
+  app.add_option("--cert", certificate, "file with our certificate");
+  app.add_option("--key", key, "file with its key");
+  app.add_flag("--tls,--tls-use-os-certs", tls, "TLS, trusting the system's CAs; so has port 8883");
   app.add_option("--tls-version", tls_version, "any, tlsv1.2 or tlsv1.3")
       ->check(CLI::IsMember({"any", "tlsv1.2", "tlsv1.3", "1.2", "1.3"}));
   app.add_flag("--insecure", insecure, "TLS without verifying the broker's certificate");
@@ -136,14 +79,15 @@ void MqttCommand::declare(CLI::App& app, bool many_topics) {
       ->expected(1, 8)
       ->allow_extra_args(false);
   app.add_flag("--ws", websocket, "WebSocket around TCP or TLS");
-  app.add_option("--path", path, "of the WebSocket")->capture_default_str();
+  app.add_option("--path", path, "of the WebSocket");
   app.add_option("--proxy", proxy, "HTTP proxy to CONNECT through, HOST:PORT");
+  app.add_flag("--nodelay", no_delay, "as we always do: nothing waits for more to send with it");
+
+  app.option_defaults()->group("Ending and telling");
   app.add_option("-W,--timeout", timeout_s, "seconds; then it ends with status 27")
       ->check(CLI::Range(0.0, 1e6));
-  app.add_option("--store", store,
-                 "keep what is under way in this store (see culvert-node --data), so that a kill "
-                 "loses nothing; with -c and -i");
   app.add_flag("-d,--debug", debug, "say what happens (with --events stderr also as events)");
+  app.add_flag("--quiet", quiet, "no sentence about what went wrong, only the exit status");
 }
 
 net::Status MqttCommand::read_url() {
@@ -185,7 +129,9 @@ net::Status MqttCommand::read_url() {
 net::Status MqttCommand::check() {
   if (!url.empty())
     if (const net::Status status = read_url(); !status) return status;
-  tls = tls || insecure || !trust.empty() || !certificate.empty() || !alpn.empty();
+  tls = tls || insecure || !trust.empty() || !certificate.empty() || !alpn.empty() ||
+        port == kPorts[false][true];
+  if (!properties.words.empty()) version = "5";
   if (port == 0) port = kPorts[websocket][tls];
   if (!id.empty() && !id_prefix.empty())
     return {net::Error::invalid, "-i and -I do not go together"};
@@ -193,12 +139,34 @@ net::Status MqttCommand::check() {
     return {net::Error::invalid, "-c needs -i: a session is found again by its identifier"};
   if (!store.empty() && !keep_session)
     return {net::Error::invalid, "--store needs -c: else the broker forgets what the store knows"};
+  if (!session_expiry.empty()) {
+    const bool ever = session_expiry == "-1" || session_expiry == "∞";
+    if (!ever && !number(session_expiry, session_expiry_s))
+      return {net::Error::invalid, "-x: '" + session_expiry + "' is no number of seconds"};
+    if (ever) session_expiry_s = 0xFFFFFFFF;
+    if (session_expiry_s == 0xFFFFFFFF && id.empty())
+      return {net::Error::invalid, "-x for ever needs -i: nobody would find the session again"};
+  }
+  if (!bind.empty()) {
+    const auto address = net::IpAddress::parse(bind);
+    if (!address) return {net::Error::invalid, "-A: '" + bind + "' is no address"};
+    local.ip = *address;
+  }
+  if (!password.empty() && !password_secret.empty())
+    return {net::Error::invalid, "-P and --password-secret do not go together"};
+  if (!will_topic.empty() && !mqtt::valid_topic_name(will_topic))
+    return {net::Error::invalid, "--will-topic: '" + will_topic + "' is no topic (+ and # ?)"};
   if (will_topic.empty() && (!will_payload.empty() || will_retain))
     return {net::Error::invalid, "a will needs --will-topic"};
   if (version == "mqttv5") version = "5";
   if (version == "mqttv311") version = "311";
-  if (!proxy.empty() && proxy.rfind(':') == std::string::npos)
-    return {net::Error::invalid, "--proxy: '" + proxy + "' is not HOST:PORT"};
+  if (const size_t colon = proxy.rfind(':'); !proxy.empty()) {
+    uint16_t proxy_port = 0;
+    if (proxy.find("://") != std::string::npos)
+      return {net::Error::invalid, "--proxy takes HOST:PORT of an HTTP proxy, no URL and no SOCKS"};
+    if (colon == std::string::npos || !number(proxy.substr(colon + 1), proxy_port))
+      return {net::Error::invalid, "--proxy: '" + proxy + "' is not HOST:PORT"};
+  }
   mqtt::OwnedProperties message;
   mqtt::ClientOptions connect;
   uint32_t delay = 0;
@@ -227,6 +195,7 @@ MqttConnection MqttCommand::connection() const {
   c.alpn = alpn;
   c.websocket = websocket;
   c.path = path;
+  c.local = local;
   if (!proxy.empty()) {
     const size_t colon = proxy.rfind(':');
     c.proxy.host = proxy.substr(0, colon);
@@ -239,9 +208,9 @@ net::Result<mqtt::ClientOptions> MqttCommand::client_options(net::Host& host) co
   auto options = services::client_options(host, connection());
   if (!options) return options.status();
   options->clean_start = !keep_session;
-  options->session_expiry_s = session_expiry_s > 0 ? session_expiry_s
-                              : keep_session       ? 0xFFFFFFFF  // as mosquitto: never
-                                                   : 0;
+  options->session_expiry_s = !session_expiry.empty() ? session_expiry_s
+                              : keep_session          ? 0xFFFFFFFF  // as mosquitto: never
+                                                      : 0;
   options->request_response_information = false;
   if (!id_prefix.empty()) {
     options->client_id = id_prefix;
@@ -311,6 +280,9 @@ net::Status MqttCommandService::make_client(
     // lives in a store comes back whatever happens.
     if (lost.again_in && (ever_connected_ || store_)) return;
     std::string sentence = "Connection error: " + lost.status.detail;
+    if (lost.status.error == net::Error::refused && lost.phase == "tcp" && command_.proxy.empty())
+      sentence = "Connection refused: nobody listens at " + command_.host + " port " +
+                 std::to_string(command_.port);
     if (!lost.reason_string.empty()) sentence += " (" + std::string(lost.reason_string) + ")";
     if (!lost.server_reference.empty()) sentence += "; use " + std::string(lost.server_reference);
     const int code = static_cast<int>(lost.reason);
@@ -328,7 +300,7 @@ void MqttCommandService::end(int status, std::string sentence) {
   ending_ = true;
   timeout_.cancel();
   exit_ = status;
-  sentence_ = std::move(sentence);
+  if (!command_.quiet) sentence_ = std::move(sentence);
   client_->stop(mqtt::Reason::success, [this] {
     finished(exit_ == 0 ? net::Status{} : net::Status{net::Error::failed, sentence_});
   });

@@ -32,8 +32,10 @@ struct MqttCommand {
   std::string will_topic, will_payload;
   int qos = 0, will_qos = 0;
   bool will_retain = false, keep_session = false, insecure = false, websocket = false, tls = false,
-       debug = false;
-  uint32_t session_expiry_s = 0;
+       debug = false, quiet = false, no_delay = false;
+  std::string session_expiry, bind;
+  uint32_t session_expiry_s = 0;  // check() reads these two
+  net::Endpoint local;
   double timeout_s = 0;
   std::string store;
   CommandProperties properties;

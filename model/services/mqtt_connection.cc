@@ -6,6 +6,7 @@
 namespace culvert::services {
 
 void add_mqtt_connection(CLI::App& app, MqttConnection& connection) {
+  app.option_defaults()->group("The way to the broker");
   add_target(app, "--broker", connection.broker, "the broker, HOST:PORT")->required();
   app.add_option("--mqtt-version", connection.version, "5 or 311")
       ->check(CLI::IsMember({"5", "311"}))
@@ -32,6 +33,7 @@ void add_mqtt_connection(CLI::App& app, MqttConnection& connection) {
   app.add_flag("--websocket", connection.websocket, "WebSocket around TCP or TLS");
   app.add_option("--websocket-path", connection.path, "of the WebSocket")->capture_default_str();
   add_target(app, "--proxy", connection.proxy, "HTTP proxy to CONNECT through, HOST:PORT");
+  app.option_defaults()->group("Options");
 }
 
 net::Status check(const MqttConnection& connection) {
@@ -76,6 +78,7 @@ net::Result<std::unique_ptr<net::Connector>> connector(net::Host& host,
   net::TcpTarget tcp;
   tcp.host = first.host;
   tcp.port = first.port;
+  tcp.local = connection.local;
   auto under = net::tcp_connector(host, tcp);
   if (proxied) under = http::http_proxy_connector(host, std::move(under), authority);
   if (connection.tls) {

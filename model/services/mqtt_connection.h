@@ -24,14 +24,14 @@ struct MqttConnection {
   std::vector<std::string> alpn;
   bool websocket = false;
   std::string path = "/mqtt";
-  Target proxy;  // host empty: none
+  Target proxy;         // host empty: none
+  net::Endpoint local;  // none: the Host chooses
   bool manual_ack = false;
 };
 
 // Declares --broker, --mqtt-version, --client-id, --user, --password-secret, --keep-alive-s,
 // --keep-session, --session-expiry-s, --tls, --tls-version, --insecure, --trust, --certificate,
-// --key,
-// --alpn, --websocket, --websocket-path, --proxy.
+// --key, --alpn, --websocket, --websocket-path, --proxy, in a group of their own.
 void add_mqtt_connection(CLI::App& app, MqttConnection& connection);
 
 // invalid: options that do not go together.

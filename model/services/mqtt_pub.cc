@@ -1,4 +1,5 @@
 // mqtt-pub: publishes a message, a file, stdin or its lines, with mosquitto_pub's habits.
+#include "model/mqtt/topic.h"
 #include "model/services/mqtt_command.h"
 #include "model/services/table.h"
 
@@ -12,6 +13,7 @@ constexpr size_t kAtATime = 1000;                   // ours: messages under way 
 struct PubOptions : MqttCommand {
   std::string message, file;
   bool has_message = false, lines = false, whole = false, null = false, retain = false;
+  uint16_t max_inflight = 65535;
   uint32_t repeat = 1;
   double repeat_delay_s = 0;
 };
@@ -38,6 +40,7 @@ class MqttPub : public MqttCommandService {
     connected_ = [this](const mqtt::ConnectedInfo&) { perhaps_end(); };  // all may be told already
     if (const net::Status status = make_client([this](mqtt::ClientOptions& client) {
           client.queue_qos0_offline = true;
+          client.send_maximum = options_.max_inflight;
           client.reconnect = !options_.store.empty() || options_.lines;
         });
         !status)
@@ -48,6 +51,7 @@ class MqttPub : public MqttCommandService {
       client_->on_recovered(
           [this](const mqtt::Publish&, const mqtt::PublishOutcome& o) { told(o); });
     }
+    if (command_.debug) text("Publishing to " + options_.topics[0] + "\n");
     if (!wants_input()) publish_once();
     return {};
   }
@@ -155,21 +159,27 @@ class MqttPubBlueprint : public Blueprint {
  public:
   void options(CLI::App& app) override {
     options_.declare(app, false);
+    app.option_defaults()->group("What to publish (one of the first five)");
     message_ = app.add_option("-m,--message", options_.message, "the payload");
     app.add_flag("-l,--stdin-line", options_.lines, "each line of stdin is a message");
     app.add_flag("-s,--stdin-file", options_.whole, "all of stdin is one message");
     app.add_flag("-n,--null-message", options_.null, "a message without payload");
     app.add_option("-f,--file", options_.file,
-                   "the payload is this file of the secrets folder (64 KB at most; else -s)");
+                   "this file is the payload (16 MiB at most; else -s)");
     app.add_flag("-r,--retain", options_.retain, "the broker keeps it for later subscribers");
     app.add_option("--repeat", options_.repeat, "so often")->check(CLI::Range(1, 1'000'000'000));
     app.add_option("--repeat-delay", options_.repeat_delay_s, "seconds between")
         ->check(CLI::Range(0.0, 86400.0));
+    app.add_option("-M,--max-inflight", options_.max_inflight,
+                   "QoS 1 and 2 messages under way at a time; fewer if the broker says so")
+        ->check(CLI::Range(1, 65535));
   }
   net::Status check() override {
     if (const net::Status status = options_.check(); !status) return status;
     options_.has_message = message_->count() > 0;
     if (options_.topics.size() != 1) return {net::Error::invalid, "one topic is needed: -t or -L"};
+    if (!mqtt::valid_topic_name(options_.topics[0]))
+      return {net::Error::invalid, "-t: '" + options_.topics[0] + "' is no topic (+ and # ?)"};
     const int sources = options_.has_message + options_.lines + options_.whole + options_.null +
                         !options_.file.empty();
     if (sources != 1) return {net::Error::invalid, "give one of -m, -l, -s, -n and -f"};

@@ -14,7 +14,9 @@ struct SubOptions : MqttCommand {
   std::vector<std::string> filter_out, away;
   uint64_t count = 0;
   bool verbose = false, no_newline = false, no_retained = false, only_retained = false,
-       no_local = false, retain_as_published = false, remove_retained = false, record = false;
+       no_local = false, retain_as_published = false, remove_retained = false, record = false,
+       end_subscribed = false, pretty = false;
+  double percent = 100;
   bool request = false;  // mqtt-rr
   bool null = false, lines = false, retain = false;
 };
@@ -72,6 +74,8 @@ class MqttSub : public MqttCommandService {
     if (refused == outcome.reasons.size())
       return end(static_cast<int>(why),
                  "All subscription requests were denied: " + std::string(to_string(why)));
+    if (command_.debug) text("Subscribed\n");
+    if (options_.end_subscribed) return end(0);
     if (!options_.request) return;
     mqtt::OutgoingMessage request;
     request.topic = options_.topics[0];
@@ -109,20 +113,31 @@ class MqttSub : public MqttCommandService {
       empty.retain = true;
       client_->publish(std::move(empty));
     }
-    std::string line;
-    if (!options_.format.empty()) {
-      format_message(options_.format, p, host_.now(), line);
-    } else {
-      if (options_.verbose) line.append(p.topic).append(" ");
-      line.append(net::as_text(p.payload));
-    }
-    if (!options_.no_newline) line += '\n';
-    text(line);
+    if (options_.percent < 100 && host_.random().unit() * 100 >= options_.percent) return;
+    if (std::string line; write(p, line)) text(line);
     host_.log().write(
         name_, "received",
         {{"topic", p.topic}, {"bytes", uint64_t{p.payload.size()}}, {"qos", int{p.qos}}});
     ++seen_;
     if ((options_.count > 0 && seen_ >= options_.count) || options_.request) end_once();
+  }
+  // What mosquitto_sub would print: of a message without payload nothing, unless asked for.
+  bool write(const mqtt::Publish& p, std::string& line) {
+    if (!options_.format.empty()) {
+      const FormatTime when{calendar().now_ns ? calendar().now_ns() : host_.now().count(),
+                            &calendar()};
+      const net::Status status = format_message(options_.format, p, when, options_.pretty, line);
+      if (!status) {
+        if (!options_.quiet) complain(status.detail);
+        return false;
+      }
+    } else {
+      if (options_.verbose) line.append(p.topic).append(p.payload.empty() ? " (null)" : " ");
+      if (!options_.verbose && p.payload.empty()) return false;
+      line.append(net::as_text(p.payload));
+    }
+    if (!options_.no_newline) line += '\n';
+    return true;
   }
   void end_once() {
     over_ = true;
@@ -140,9 +155,12 @@ class MqttSubBlueprint : public Blueprint {
   explicit MqttSubBlueprint(bool request) { options_.request = request; }
   void options(CLI::App& app) override {
     options_.declare(app, !options_.request);
+    app.option_defaults()->group(options_.request ? "The request and what is printed"
+                                                  : "What is printed");
     app.add_flag("-v,--verbose", options_.verbose, "the topic, too");
     app.add_flag("-N", options_.no_newline, "no newline after each message");
     app.add_option("-F,--format", options_.format, kFormatHelp);
+    app.add_flag("--pretty", options_.pretty, "%j and %J in several lines");
     app.add_flag("-R,--no-retained", options_.no_retained, "leave out retained messages");
     if (options_.request) {
       app.add_option("-e,--response-topic", options_.response_topic, "where the answer comes")
@@ -152,7 +170,11 @@ class MqttSubBlueprint : public Blueprint {
       app.add_flag("-r,--retain", options_.retain, "the request is retained");
       return;
     }
-    app.add_option("-C,--count", options_.count, "end after so many messages");
+    app.add_option("--random-filter", options_.percent, "print so many of a hundred messages")
+        ->check(CLI::Range(0.0, 100.0));
+    app.option_defaults()->group("Subscriptions and the end");
+    app.add_option("-C,--count", options_.count, "end after so many messages; 0: never");
+    app.add_flag("-E", options_.end_subscribed, "end as soon as the broker has subscribed us");
     app.add_flag("--retained-only", options_.only_retained, "end at the first fresh message");
     app.add_flag("--remove-retained", options_.remove_retained, "remove what is retained");
     app.add_flag("--retain-as-published", options_.retain_as_published,
@@ -178,6 +200,13 @@ class MqttSubBlueprint : public Blueprint {
     } else if (options_.topics.empty() && options_.away.empty()) {
       return {net::Error::invalid, "a topic filter is needed: -t or -L"};
     }
+    for (const auto* list : {&options_.topics, &options_.filter_out, &options_.away})
+      for (const std::string& filter : *list)
+        if (options_.request ? !mqtt::valid_topic_name(filter) : !mqtt::valid_topic_filter(filter))
+          return {net::Error::invalid,
+                  "'" + filter + "' is no topic" + (options_.request ? " (+ and # ?)" : " filter")};
+    if (options_.request && !mqtt::valid_topic_name(options_.response_topic))
+      return {net::Error::invalid, "-e: '" + options_.response_topic + "' is no topic"};
     if (options_.record && options_.store.empty())
       return {net::Error::invalid, "--record needs --store"};
     return check_format(options_.format);

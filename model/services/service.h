@@ -18,6 +18,14 @@ class App;
 
 namespace culvert::services {
 
+// What time it is for people, for services that print it. Programs give one; without it time counts
+// from 1970, as it does in a simulation.
+struct Calendar {
+  std::function<int64_t()> now_ns;  // since 1970, UTC
+  // strftime's formats ("%FT%T%z") in local time, of seconds since 1970.
+  std::function<std::string(int64_t seconds, const std::string& format)> text;
+};
+
 class Service {
  public:
   virtual ~Service() = default;  // stops it: sockets close, timers go
@@ -31,13 +39,18 @@ class Service {
   // `output` (stdout of culvert-node; events then go to stderr or a file, see --events), and what
   // they are fed (stdin) comes to input(), in pieces; an empty piece is its end.
   void on_output(std::function<void(net::Bytes)> output) { output_ = std::move(output); }
+  // What the reader should know while it runs on: one sentence, for stderr.
+  void on_complaint(std::function<void(std::string_view)> callback) {
+    complaint_ = std::move(callback);
+  }
   virtual bool wants_input() const { return false; }
   virtual void input(net::Bytes) {}
   virtual bool prints() const { return false; }
+  void use_calendar(Calendar calendar) { calendar_ = std::move(calendar); }  // before start()
   // Whether it is a command with an end of its own, such as mqtt-pub: culvert-node ends with it.
   virtual bool is_tool() const { return false; }
-  // What culvert-node exits with once it is finished, for those whose readers know more than 0 and 1
-  // (a Nagios plugin); none: 0 if well, else 1.
+  // What culvert-node exits with once it is finished, for those whose readers know more than 0 and
+  // 1 (a Nagios plugin); none: 0 if well, else 1.
   virtual std::optional<int> exit_status() const { return {}; }
   // Asks for a graceful end (SIGTERM): sessions say good-bye. `done` runs once; the caller does not
   // wait longer than it likes.
@@ -52,10 +65,16 @@ class Service {
   void print(net::Bytes text) {
     if (output_) output_(text);
   }
+  void complain(std::string_view sentence) {
+    if (complaint_) complaint_(sentence);
+  }
+  const Calendar& calendar() const { return calendar_; }
 
  private:
   std::function<void(net::Bytes)> output_;
   std::function<void(net::Status)> finished_;
+  std::function<void(std::string_view)> complaint_;
+  Calendar calendar_;
 };
 
 // What a service is made from: its options, then the thing itself. One derived class a service;

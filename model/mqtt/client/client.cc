@@ -14,6 +14,7 @@ Client::Impl::Impl(net::Host& host, ClientOptions options,
       journal_(options_.store, options_.client_id) {
   static_assert(sizeof(Impl) < 2048, "a load generator keeps thousands of clients in a process");
   if (options_.receive_maximum == 0) options_.receive_maximum = 1;  // 3.1.2.11.3: 0 is an error
+  if (options_.send_maximum == 0) options_.send_maximum = 1;        // else nothing would ever go
   options_.topic_alias_maximum = std::min(options_.topic_alias_maximum, kMostAliasesIn);
   inbox_.configure({options_.qos2_early, options_.deduplicate, options_.manual_ack});
   if (journal_.on()) {

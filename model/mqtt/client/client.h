@@ -47,6 +47,7 @@ struct ClientOptions {
   std::optional<net::Buffer> password;
   std::optional<OwnedWill> will;
   uint16_t receive_maximum = 1024;  // QoS 1 and 2 messages that we take at a time
+  uint16_t send_maximum = 65535;    // that we have under way; fewer if the broker says so
   uint32_t maximum_packet_size = 1'048'576 + 65'536 + 1024;  // bytes that we take
   uint16_t topic_alias_maximum = 16;  // that we take; towards the broker as many as it takes
   bool request_response_information = false;

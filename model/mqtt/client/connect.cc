@@ -73,7 +73,7 @@ void Client::Impl::connected_to(net::Connected connected) {
   aliases_out_.reset();
   aliases_in_.clear();
   fresh_ = outbox_.nothing_attempted();
-  outbox_.connection_began(kBlindQuota);
+  outbox_.connection_began(std::min(kBlindQuota, options_.send_maximum));
   wishes_.connection_began();
   phase_ = Phase::greeting;
   attempt_began_ = host_.now();
@@ -176,7 +176,8 @@ void Client::Impl::on_connack(const ConnAck& ack) {
 
 void Client::Impl::resolve_session(const ConnAck& ack) {
   std::vector<Outbox::Ended> lost;
-  const uint16_t window = version_ == Version::v5 ? ack.receive_maximum : kQuotaV311;
+  const uint16_t window =
+      std::min(version_ == Version::v5 ? ack.receive_maximum : kQuotaV311, options_.send_maximum);
   outbox_.session(ack.session_present, window, lost);
   if (!ack.session_present) {
     for (const uint16_t id : inbox_.session_ended()) journal_.forget_incoming(id);

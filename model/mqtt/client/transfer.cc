@@ -213,8 +213,9 @@ bool Client::Impl::pump_messages() {
         continue;
       }
       if (entry.expires != net::Time::max())
+        // What is left, rounded up as brokers do: what has less than a second left still says 1.
         publish.properties.expiry_s = static_cast<uint32_t>(
-            std::max<int64_t>(0, (entry.expires - now).count() / 1'000'000'000));
+            std::max<int64_t>(0, (entry.expires - now).count() + 999'999'999) / 1'000'000'000);
       send_publish(publish, entry.attempted);
     }
     outbox_.sent(*sequence);

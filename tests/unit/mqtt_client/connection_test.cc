@@ -412,5 +412,14 @@ TEST_F(Connection, AnExpiredMessageIsNotSentAndOthersSayWhatIsLeft) {
   EXPECT_EQ(error, net::Error::timed_out);
 }
 
+TEST_F(Connection, TheLastSecondOfAMessageIsNotCutOff) {
+  begin(lasting());
+  auto brief = message("t", "brief", 1);
+  brief.properties.expiry_s = 1;
+  client->publish(brief);  // before the connection is there
+  broker.welcome();
+  EXPECT_EQ(broker.next_as<Publish>().properties.expiry_s, 1u);
+}
+
 }  // namespace
 }  // namespace culvert::mqtt

@@ -2,7 +2,9 @@
 // is made runs (over a network in memory; TCP is in tests/linux).
 #include <gtest/gtest.h>
 
+#include <iterator>
 #include <set>
+#include <sstream>
 
 #include "model/services/service.h"
 #include "tests/support/fake_net.h"
@@ -27,6 +29,21 @@ TEST(Registry, EveryServiceHasItsNameOnceALineAboutItAndHelp) {
     EXPECT_TRUE(names.count(name)) << name;
 }
 
+TEST(Registry, TheExampleOfEveryHelpPasses) {
+  for (const Info& info : list()) {
+    const std::string text = *help(info.name);
+    const size_t at = text.find("\nExample: ") + 10;
+    std::istringstream words(text.substr(at, text.find('\n', at) - at));
+    const std::vector<std::string> argv{std::istream_iterator<std::string>(words), {}};
+    ASSERT_GT(argv.size(), 1u) << text;
+    EXPECT_TRUE(check(argv).ok()) << info.name << ": " << check(argv).detail;
+    EXPECT_NE(text.find("\nExit status: "), std::string::npos) << info.name;
+    size_t begin = 0;
+    for (size_t end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1)
+      EXPECT_LE(end - begin, 110u) << text.substr(begin, end - begin);
+  }
+}
+
 TEST(Registry, WrongCommandLinesGetOneSentenceThatNamesWhatIsWrong) {
   const struct {
     std::vector<std::string> argv;
@@ -49,6 +66,17 @@ TEST(Registry, WrongCommandLinesGetOneSentenceThatNamesWhatIsWrong) {
       {{"echo", "--listen", "10.0.0.1:1", "--to", "s:1"}, "either"},
       {{"rate", "--to", "s:1", "--per-second", "0"}, "--per-second"},
       {{"bulk", "--to", "s:1", "--bytes", "-1"}, "--bytes"},
+      {{"mqtt-rr", "--frob"}, "no option '--frob'"},  // though -e is missing, too
+      {{"mqtt-sub", "-t", "a/#/b"}, "no topic filter"},
+      {{"mqtt-sub", "-t", "a", "-F", "%z"}, "'%z'"},
+      {{"mqtt-sub", "-t", "a", "-F", "\\q"}, "'\\q'"},
+      {{"mqtt-sub", "-t", "a", "-x", "soon"}, "'soon'"},
+      {{"mqtt-sub", "-t", "a", "-x", "-1"}, "-i"},
+      {{"mqtt-sub", "-t", "a", "-A", "home"}, "'home'"},
+      {{"mqtt-pub", "-t", "a/+", "-m", "x"}, "no topic"},
+      {{"mqtt-pub", "-t", "a", "-m", "x", "--will-topic", "#"}, "--will-topic"},
+      {{"mqtt-pub", "-t", "a", "-m", "x", "--proxy", "socks5h://h:1"}, "--proxy"},
+      {{"mqtt-pub", "-t", "a", "-m", "x", "-D", "PUBLISH", "frob", "x"}, "'frob'"},
   };
   FakeNet net(1);
   auto& host = net.at(net.host("h"));

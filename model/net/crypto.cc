@@ -118,7 +118,7 @@ Result<std::string> hash_password(std::string_view password, PasswordCost cost) 
 namespace {
 
 constexpr uint32_t kMostIterations = 10'000'000;  // ours: some seconds
-constexpr size_t kPbkdf2Bytes = 64;               // mosquitto's: SHA-512's size
+constexpr size_t kSha512Bytes = 64;
 
 Buffer pbkdf2(std::string_view password, Bytes salt, uint32_t iterations, size_t size) {
   Buffer out(size);
@@ -151,27 +151,44 @@ Buffer from_base64(std::string_view text) {
   return out;
 }
 
-struct Pbkdf2Line {
-  uint32_t iterations = 0;  // 0: the line is none
-  Buffer salt, hash;
+// A line of mosquitto's.
+struct HashLine {
+  uint32_t iterations = 0;  // of PBKDF2; 0: one SHA-512
+  Buffer salt, hash;        // no hash: the line is none
 };
-Pbkdf2Line read_pbkdf2(std::string_view line) {
-  Pbkdf2Line read;
-  if (line.substr(0, 3) != "$7$") return {};
+HashLine read_hash_line(std::string_view line) {
+  HashLine read;
+  const bool plain = line.substr(0, 3) == "$6$";
+  if (!plain && line.substr(0, 3) != "$7$") return {};
   line.remove_prefix(3);
-  const size_t first = line.find('$');
-  const size_t second = line.find('$', first + 1);
-  if (first == std::string_view::npos || second == std::string_view::npos) return {};
-  if (first == 0 || first > 8) return {};
-  for (const char digit : line.substr(0, first)) {
-    if (digit < '0' || digit > '9') return {};
-    read.iterations = read.iterations * 10 + static_cast<uint32_t>(digit - '0');
+  if (!plain) {
+    const size_t end = line.find('$');
+    if (end == std::string_view::npos || end == 0 || end > 8) return {};
+    for (const char digit : line.substr(0, end)) {
+      if (digit < '0' || digit > '9') return {};
+      read.iterations = read.iterations * 10 + static_cast<uint32_t>(digit - '0');
+    }
+    if (read.iterations == 0 || read.iterations > kMostIterations) return {};
+    line.remove_prefix(end + 1);
   }
-  read.salt = from_base64(line.substr(first + 1, second - first - 1));
-  read.hash = from_base64(line.substr(second + 1));
-  if (read.iterations > kMostIterations || read.salt.empty() || read.hash.size() != kPbkdf2Bytes)
-    return {};
+  const size_t end = line.find('$');
+  if (end == std::string_view::npos) return {};
+  read.salt = from_base64(line.substr(0, end));
+  read.hash = from_base64(line.substr(end + 1));
+  if (read.salt.empty() || read.hash.size() != kSha512Bytes) return {};
   return read;
+}
+
+Buffer hash_as(const HashLine& line, std::string_view password) {
+  if (line.iterations > 0) {
+    return pbkdf2(password, line.salt, line.iterations, line.hash.size());
+  }
+  std::string salted(password);
+  salted.append(line.salt.begin(), line.salt.end());
+  Buffer out(kSha512Bytes);
+  const int failed = gnutls_hash_fast(GNUTLS_DIG_SHA512, salted.data(), salted.size(), out.data());
+  sodium_memzero(salted.data(), salted.size());
+  return failed == 0 ? out : Buffer{};
 }
 
 constexpr std::string_view kArgon2id = "$argon2id$";
@@ -183,13 +200,13 @@ Result<std::string> hash_password_pbkdf2(std::string_view password, Bytes salt,
   if (iterations < 1 || iterations > kMostIterations)
     return {Error::invalid, "a password is hashed 1 to 10,000,000 times"};
   if (salt.empty() || salt.size() > 64) return {Error::invalid, "a salt has 1 to 64 bytes"};
-  const Buffer hash = pbkdf2(password, salt, iterations, kPbkdf2Bytes);
+  const Buffer hash = pbkdf2(password, salt, iterations, kSha512Bytes);
   if (hash.empty()) return {Error::failed, "PBKDF2 refused to run"};
   return "$7$" + std::to_string(iterations) + "$" + base64(salt) + "$" + base64(hash);
 }
 
 bool known_password_hash(std::string_view line) {
-  if (line.substr(0, kArgon2id.size()) != kArgon2id) return read_pbkdf2(line).iterations > 0;
+  if (line.substr(0, kArgon2id.size()) != kArgon2id) return !read_hash_line(line).hash.empty();
   if (line.size() >= crypto_pwhash_STRBYTES) return false;
   // With costs that we hash with ourselves it needs another pass or not (0, 1); -1: unreadable.
   return crypto_pwhash_str_needs_rehash(std::string(line).c_str(), 1, 8192) != -1;
@@ -202,10 +219,8 @@ bool verify_password(std::string_view line, std::string_view password) {
     return crypto_pwhash_str_verify(std::string(line).c_str(), password.data(), password.size()) ==
            0;
   }
-  const Pbkdf2Line read = read_pbkdf2(line);
-  if (read.iterations == 0) return false;
-  const Buffer hash = pbkdf2(password, read.salt, read.iterations, read.hash.size());
-  return equal_in_constant_time(hash, read.hash);
+  const HashLine read = read_hash_line(line);
+  return !read.hash.empty() && equal_in_constant_time(hash_as(read, password), read.hash);
 }
 
 void wipe(MutableBytes secret) { sodium_memzero(secret.data(), secret.size()); }

@@ -63,7 +63,8 @@ Result<std::string> hash_password(std::string_view password, PasswordCost cost =
 // salt and hash in base64. 1 to 10,000,000 iterations; `salt` of 1 to 64 bytes.
 Result<std::string> hash_password_pbkdf2(std::string_view password, Bytes salt,
                                          uint32_t iterations);
-// Whether `line` is a hash of either kind that verify_password understands.
+// Whether `line` is a hash that verify_password understands: of the two kinds, or "$6$SALT$HASH" of
+// mosquitto_passwd before 2.0, one salted SHA-512: it is read, never made.
 bool known_password_hash(std::string_view line);
 // False too for a line that it does not understand.
 bool verify_password(std::string_view line, std::string_view password);

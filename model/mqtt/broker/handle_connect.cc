@@ -163,6 +163,12 @@ void Core::establish(Connection& c, const Connect& p, const LoginAnswer& answer)
     c.keep_alive_s = options_.keep_alive_most_s;
   }
   net::Buffer connack = make_connack(c, p, answer, *s, present, assigned);
+  if (connack.empty()) {  // 3.1.2-24; the session ends or waits as after any connection
+    c.session = s;
+    s->connection = &c;
+    forget_will(*s);
+    return refuse(c, id, Reason::packet_too_large, "no CONNACK is as small as the client wants");
+  }
   if (!s->durable && !ended) return come_up(c, *s, connack);
   // The store must know the session (and have forgotten the one before) when the client does.
   c.blocked = true;
@@ -265,7 +271,7 @@ net::Buffer Core::make_connack(const Connection& c, const Connect& p, const Logi
   if (out.size() > c.maximum_packet) {  // 3.2.2-19
     out.clear();
     a.reason_string = {};
-    if (!encode(a, c.version, out)) return {};
+    if (!encode(a, c.version, out) || out.size() > c.maximum_packet) return {};
   }
   return out;
 }

@@ -113,9 +113,9 @@ bool Core::resolve_alias(Connection& c, Publish& p) {
 Reason Core::check_publish(const Connection& c, const Publish& p, std::string_view& why) const {
   if (reserved(p.topic)) {
     why = "topics below $SYS are the server's";
-    // 3.1.1 can only acknowledge and drop it, or cut off mosquitto's bridges, which tell their
-    // state.
-    return c.version == Version::v311 ? Reason::not_authorized : Reason::topic_name_invalid;
+    // Not the name is at fault. 3.1.1 and QoS 0 drop it: mosquitto's bridges tell their state
+    // there.
+    return Reason::not_authorized;
   }
   if (static_cast<size_t>(std::count(p.topic.begin(), p.topic.end(), '/')) >=
       options_.topic_levels) {

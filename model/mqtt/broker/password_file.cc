@@ -34,7 +34,7 @@ net::Result<PasswordFile> PasswordFile::parse(std::string_view text) {
     if (colon == std::string_view::npos || colon == 0) return wrong("is not of the form user:hash");
     const std::string_view hash = line.substr(colon + 1);
     if (!net::known_password_hash(hash))
-      return wrong("has no hash that is known ($argon2id$… or $7$…; mqtt-passwd makes them)");
+      return wrong("has no hash that is known ($argon2id$…, $7$… or $6$…; mqtt-passwd makes them)");
     if (file.hashes_.size() >= kMostUsers) return wrong("is one user too many");
     if (!file.hashes_.emplace(line.substr(0, colon), hash).second)
       return wrong("names a user for the second time");

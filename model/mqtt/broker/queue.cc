@@ -203,9 +203,14 @@ bool Core::send_publish(Connection& c, const Message& message, uint8_t qos, bool
   shape.ids = ids_.view(ids);
   shape.now = now_;
   if (c.alias_maximum > 0) choose_alias(c, message.topic(), shape);
-  if (encoder_.append(message, shape, c.maximum_packet, c.out()) == 0) {
+  size_t size = encoder_.append(message, shape, c.maximum_packet, c.out());
+  if (size == 0 && shape.alias > 0 && !shape.alias_known) {  // a new alias makes it longer
+    c.aliases->to_client.pop_back();
+    shape.alias = 0;
+    size = encoder_.append(message, shape, c.maximum_packet, c.out());
+  }
+  if (size == 0) {
     ++counters_.dropped_too_big;  // 3.1.2-24, 3.1.2-25: as if it had been sent
-    if (shape.alias > 0 && !shape.alias_known) c.aliases->to_client.pop_back();
     return false;
   }
   ++counters_.packets_out;

@@ -113,6 +113,13 @@ TEST(Crypto, passwords_as_mosquitto_writes_them_are_understood) {
   EXPECT_TRUE(verify_password(alice, "secret"));
   EXPECT_FALSE(verify_password(alice, "secret "));
   EXPECT_FALSE(verify_password(alice, ""));
+  // As before mosquitto 2.0: SHA-512 of "secret" and the salt "0123456789ab" (by Python's hashlib).
+  const std::string old =
+      "$6$MDEyMzQ1Njc4OWFi$qEXipeLbgxRlwd06QHfY5WITkUZg0jLg9SZbXzq3ifXjfj+v3GbJGrSfC5PAg3UNCS+"
+      "UFfbhUIZX4bmIAs330w==";
+  EXPECT_TRUE(known_password_hash(old));
+  EXPECT_TRUE(verify_password(old, "secret"));
+  EXPECT_FALSE(verify_password(old, "secret0"));
   const auto ours = hash_password_pbkdf2("secret", as_bytes("salt of mine"), 1000);
   ASSERT_TRUE(ours);
   EXPECT_EQ(ours->rfind("$7$1000$c2FsdCBvZiBtaW5l$", 0), 0u) << *ours;

@@ -1,6 +1,7 @@
-// A broker's sessions: the bytes of two clients, interleaved, with cuts, pauses and crashes between
-// them. The first byte chooses the broker's options; then come steps of a command byte and, for
-// sending, a length and bytes. With a store, what was acknowledged must load again.
+// A broker's sessions: the bytes of two clients, interleaved, with cuts, pauses, crashes, a full
+// disk and an operator's wishes between them. The first byte chooses the broker's options; then
+// come steps of a command byte and, for sending, a length and bytes (mqtt_broker_mutator.cc knows
+// them). With a store, what was acknowledged must load again.
 #include <algorithm>
 #include <memory>
 
@@ -72,6 +73,37 @@ struct Client {
   }
 };
 
+// Refuses topics that begin with 'n', lets those that begin with 'l' wait for the answer, and asks
+// one question of whoever logs in with a method.
+class Doorman final : public mqtt::Access {
+ public:
+  explicit Doorman(net::Host& host) : host_(host) {}
+  std::optional<mqtt::LoginAnswer> login(const mqtt::LoginRequest& request,
+                                         std::function<void(mqtt::LoginAnswer)> later) override {
+    mqtt::LoginAnswer answer;
+    if (request.user_name) answer.user = std::string(*request.user_name);
+    if (answer.user == "n") answer.reason = mqtt::Reason::not_authorized;
+    if (request.method && request.step == 0) {
+      answer.reason = mqtt::Reason::continue_authentication;
+      answer.data = {1, 2, 3};
+    }
+    if (answer.user != "l") return answer;
+    host_.post([later, answer] { later(answer); });
+    return std::nullopt;
+  }
+  std::optional<mqtt::Reason> may(const mqtt::AccessRequest& request,
+                                  std::function<void(mqtt::Reason)> later) override {
+    const char first = request.topic.empty() ? ' ' : request.topic.front();
+    if (first == 'n') return mqtt::Reason::not_authorized;
+    if (first != 'l' || request.action == mqtt::Action::receive) return mqtt::Reason::success;
+    host_.post([later] { later(mqtt::Reason::success); });
+    return std::nullopt;
+  }
+
+ private:
+  net::Host& host_;
+};
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -89,7 +121,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const bool durable = (choice & 4) != 0;
 
   culvert::testing::LoneHost lone;
-  const auto access = mqtt::allow_all();
+  std::unique_ptr<mqtt::Access> access = mqtt::allow_all();
+  if (choice & 8) access = std::make_unique<Doorman>(lone.host);
+  if (choice & 16) options.session_expiry_most_s = 60;
+  if (choice & 32) options.keep_alive_most_s = 30;
+  bool disk_full = false;
+  lone.disk(lone.node).judge([&](uint64_t, const net::StoreBatch&) {
+    using Fate = net::MemoryDisk::Fate;
+    return disk_full ? Fate::no_room : Fate::written;
+  });
   std::unique_ptr<net::Store> store;
   std::unique_ptr<mqtt::Broker> broker;
   Client clients[2];
@@ -107,6 +147,51 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     broker->attach(std::move(theirs), {});
   };
   start();
+  const auto operate = [&](int wish) {
+    switch (wish & 7) {
+      case 0:  // kill -9, and back
+        if (!durable) break;
+        broker.reset();
+        store.reset();
+        for (Client& c : clients) c.stream.reset();
+        start();
+        break;
+      case 1:  // an orderly end, and back
+        broker->stop(1s, [] {});
+        lone.run_for(1100ms);
+        for (Client& c : clients) c.read();
+        broker.reset();
+        store.reset();
+        for (Client& c : clients) c.stream.reset();
+        start();
+        break;
+      case 2: {
+        mqtt::Publish message;
+        message.topic = "t";
+        message.qos = 2;
+        message.retain = true;
+        broker->publish(message);
+        break;
+      }
+      case 3:
+        broker->disconnect("a", mqtt::Reason::administrative_action);
+        break;
+      case 4:
+        broker->access_changed_of_all();
+        break;
+      case 5:
+        broker->disconnect_user("", mqtt::Reason::not_authorized);
+        break;
+      case 6:
+        disk_full = !disk_full;
+        break;
+      case 7:
+        if (clients[1].stream) break;
+        clients[1].in.clear();
+        clients[1].stream = broker->attach_local("b");
+        break;
+    }
+  };
   for (int steps = 0; in.more() && steps < 200; ++steps) {
     const uint8_t command = in.byte();
     Client& client = clients[command & 1];
@@ -133,11 +218,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         lone.run_for(1ms);
         break;
       case 7:
-        if (!durable || steps % 4 != 0) break;
-        broker.reset();
-        store.reset();
-        for (Client& c : clients) c.stream.reset();
-        start();
+        operate(command >> 4);
         break;
     }
   }

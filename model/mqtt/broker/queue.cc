@@ -203,11 +203,12 @@ bool Core::send_publish(Connection& c, const Message& message, uint8_t qos, bool
   shape.ids = ids_.view(ids);
   shape.now = now_;
   if (c.alias_maximum > 0) choose_alias(c, message.topic(), shape);
-  size_t size = encoder_.append(message, shape, c.maximum_packet, c.out());
+  const auto append = [&] { return encoder_.append(message, shape, c.maximum_packet, c.out()); };
+  size_t size = append();
   if (size == 0 && shape.alias > 0 && !shape.alias_known) {  // a new alias makes it longer
     c.aliases->to_client.pop_back();
     shape.alias = 0;
-    size = encoder_.append(message, shape, c.maximum_packet, c.out());
+    size = append();
   }
   if (size == 0) {
     ++counters_.dropped_too_big;  // 3.1.2-24, 3.1.2-25: as if it had been sent

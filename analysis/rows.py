@@ -11,15 +11,18 @@ import os
 
 import pandas as pd
 
-from analysis import bounds, events, measures, summary, theory
+from analysis import bounds, events, line, measures, summary, theory
 from analysis import plan as plans
+from analysis.wilson import quantile
 
 # What the extra columns read besides the measures.
 EXTRA_EVENTS = {"punch.connect_requested", "punch.result", "punch.planned", "punch.probe_sent",
                 "nat.dropped", "nat.config", "link.lost", "punch.nat_measured", "latency.ready",
                 "latency.begun", "latency.tcp", "latency.wrote", "latency.read", "latency.ended",
-                "latency.done"}
+                "latency.done", "link.passed"}
 EXTRAS = ["reason", "detail", "probes", "nat_drops", "lost"]
+# Of these a scenario without punching has nothing to say.
+PUNCHING = {"reason", "detail", "probes", "initiator", "bound_ms", "bound_rule"}
 TAIL = ["id", "cell", "engine", "voice", "why", "end_detail", "initiator", "bound_ms", "bound_rule"]
 # Below this many runs starting worker processes costs more than it saves (ours: measured).
 PARALLEL_FROM = 400
@@ -122,12 +125,28 @@ def _theory(row, run, log):
         row["r2_over_r1"] = round(rounds["r2_ms"] / rounds["r1_ms"], 6)
         _off(row, "rtts_off", row.get("rtts"), rounds["rtts"])
         _off(row, "latency_off", row.get("latency_ms"), rounds["latency_ms"])
-    line = theory.bytes_on_the_line(run, log)
+    _line_theory(row, run, log)
+
+
+def _line_theory(row, run, log):
+    """Packets and bytes: the mean of all operations beside its prediction; `*_off` is of the median
+    operation, where the line was watched: what one had sent again is in the mean only."""
+    totals = line.bytes_on_the_line(run, log)
     count = len(log.named("latency.begun"))
-    if line and count:
-        for name, total in line.items():
-            row[name + "_theory"] = round(total / count, 6)
-            _off(row, name + "_off", row.get(name), total / count)
+    if not totals or not count:
+        return
+    for name, total in totals.items():
+        row[name + "_theory"] = round(total / count, 6)
+        _off(row, name + "_off", row.get(name), total / count)
+    operations = line.by_operation(run, log)
+    if not operations:
+        return
+    for name in totals:
+        ratios = sorted(o[name] / o[name + "_theory"] for o in operations if o[name + "_theory"])
+        if ratios:
+            row[name + "_off"] = round(quantile(ratios, 0.5), 6)
+    row["as_predicted"] = round(sum(o["bytes"] == o["bytes_theory"] for o in operations) / count, 6)
+    row["sent_again"] = line.sent_again(run, log)
 
 
 def _off(row, name, measured, expected):
@@ -139,7 +158,14 @@ def _header(plan, rows):
     """Columns in their order: the fixed ones always, so that an empty result has the same shape."""
     head = list(plan.get("results") or [])
     head += ["world"] + plans.columns(plan) + ["seed"] + plans.measure_names(plan)
-    head = list(dict.fromkeys(head + EXTRAS + TAIL))
+    extra = EXTRAS + TAIL
+    asked = measures.needed_events(plan.get("measures", []))
+    if asked and not any(name.startswith("punch.") for name in asked):
+        extra = [n for n in extra if n not in PUNCHING or any(row.get(n) for row in rows)]
+        for row in rows:
+            for name in PUNCHING.difference(extra, head):
+                row.pop(name, None)
+    head = list(dict.fromkeys(head + extra))
     others = {name: None for row in rows for name in row if name not in head}
     return head + sorted(others)
 

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "impl/wire/clock.h"
+#include "model/link/watch.h"
 
 namespace culvert::wire {
 namespace {
@@ -92,7 +93,10 @@ void Lan::accept(size_t from, Frame* frame, int64_t now) {
   End& end = ends_[from];
   const net::Bytes bytes(frame->data.get(), frame->size);
   if (end.capture) end.capture->write(now - epoch_ns_, bytes);
-  if (is_ip(bytes)) end.counter.sent(frame->size - kEthernetHeader);
+  if (is_ip(bytes)) {
+    end.counter.sent(frame->size - kEthernetHeader);
+    if (watched_) watch(end, "sent", bytes);
+  }
   if (cut_) {
     lose(bytes, "cut");
     return release(frame);
@@ -157,6 +161,11 @@ void Lan::count() {
   for (End& end : ends_) end.counter.tell(log_, end.node);
 }
 
+void Lan::watch(const End& end, const char* way, net::Bytes frame) {
+  link::tell_passed(log_, end.node, way,
+                    {frame.data() + kEthernetHeader, frame.size() - kEthernetHeader});
+}
+
 void Lan::send(size_t from, size_t to, Frame* frame, int64_t departs_ns) {
   Direction& way = direction(from, to);
   if (options_.loss > 0 && way.loss.unit() < options_.loss) {
@@ -187,6 +196,7 @@ void Lan::deliver(Lane& lane, Frame* frame) {
     lose(bytes, errno == EAGAIN ? "queue" : "cut");
   } else if (is_ip(bytes)) {
     end.counter.received(frame->size - kEthernetHeader);
+    if (watched_) watch(end, "received", bytes);
   }
   release(frame);
 }
@@ -211,8 +221,13 @@ net::Status Lan::command(std::string_view text) {
     count();
     return {};
   }
+  if (text == "watch") {
+    watched_ = true;
+    return {};
+  }
   if (text.substr(0, 4) != "set ") {
-    return {net::Error::invalid, "link '" + name() + "' knows cut, mend, count and set, not '" +
+    return {net::Error::invalid, "link '" + name() +
+                                     "' knows cut, mend, count, watch and set, not '" +
                                      std::string(text) + "'"};
   }
   LinkOptions changed = options_;

@@ -36,7 +36,8 @@ class Lan {
   size_t read_end(size_t from, size_t limit);
   // A frame of `lane` has arrived.
   void deliver(Lane& lane, Frame* frame);
-  // "cut", "mend", "set delay_ms=5 loss=0.1". invalid with a sentence; nothing is then changed.
+  // "cut", "mend", "count", "watch", "set delay_ms=5 loss=0.1". invalid with a sentence; nothing is
+  // then changed.
   net::Status command(std::string_view text);
 
   // A capture of each end in `folder`, named after the interface.
@@ -66,6 +67,7 @@ class Lan {
   int64_t through_radio(End& device, bool up, size_t bytes, int64_t now_ns, net::Random& draws);
   bool is_device(size_t end) const { return options_.lte && end + 1 < ends_.size(); }
   void count();
+  void watch(const End& end, const char* way, net::Bytes frame);
   void accept(size_t from, Frame* frame, int64_t now_ns);
   void send(size_t from, size_t to, Frame* frame, int64_t departs_ns);
   // INT64_MAX if the end's queue is full.
@@ -81,7 +83,7 @@ class Lan {
   std::vector<End> ends_;
   std::vector<std::unique_ptr<Direction>> directions_;
   std::unordered_map<uint64_t, size_t> learned_;  // only looked up: its order never shows
-  bool cut_ = false;
+  bool cut_ = false, watched_ = false;
   uint64_t lost_ = 0;
 };
 

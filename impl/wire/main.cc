@@ -79,7 +79,8 @@ class Wire {
 int run(int argc, char** argv) {
   CLI::App app{
       "The links of one network between TAP devices: delay, jitter, loss, rate, LANs.\n"
-      "Commands on stdin: LINK cut | LINK mend | LINK count | LINK set delay_ms=20 loss=0.01"};
+      "Commands on stdin: LINK cut | LINK mend | LINK count | LINK watch | LINK set delay_ms=20 "
+      "loss=0.01"};
   std::string config, folder;
   std::vector<std::string> texts;
   uint64_t seed = 1;

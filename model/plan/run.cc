@@ -109,7 +109,7 @@ boost::json::object make_step(const Item& step, const Network& network, const As
   if (step.find("link")) {
     const std::string link = string(step, "link", values, "");
     if (!network.link(link)) step.get("link").fail("there is no link '" + link + "'");
-    check_step(step, what, {"cut", "mend", "set", "count"});
+    check_step(step, what, {"cut", "mend", "set", "count", "watch"});
     out["link"] = link;
     return out;
   }
@@ -162,8 +162,10 @@ void add_secret_files(boost::json::object& secrets, const Item& from, const RunR
       return std::find(argv.begin(), argv.end(), word) != argv.end();
     });
     if (!wanted) continue;
-    const auto source = request.secret ? request.secret(item.text("a file's name"))
-                                       : net::Result<Source>(net::Status(net::Error::not_found, "there are no files here"));
+    const auto source =
+        request.secret
+            ? request.secret(item.text("a file's name"))
+            : net::Result<Source>(net::Status(net::Error::not_found, "there are no files here"));
     if (!source) item.fail(source.status().detail);
     std::string hex;
     for (const char c : source->text) {

@@ -5,7 +5,9 @@
 #include <ns3/simulator.h>
 
 #include <algorithm>
+#include <array>
 
+#include "model/link/watch.h"
 #include "model/ns3/convert.h"
 
 namespace culvert::runner {
@@ -61,6 +63,13 @@ void Link::received(size_t end, const ns3::Packet& packet, uint16_t protocol) {
   if (protocol != kIpv4 && protocol != kIpv6) return;
   Device* device = end == 0 ? device_of(packet, false, protocol) : nullptr;
   (device ? device->counter : ends_[end].counter).received(packet.GetSize());
+  if (watch_log_) watched(device ? device->node : ends_[end].node, "received", packet);
+}
+
+void Link::watched(const std::string& node, const char* way, const ns3::Packet& packet) {
+  std::array<uint8_t, link::kWatchedBytes> head;
+  const uint32_t size = packet.CopyData(head.data(), head.size());
+  link::tell_passed(*watch_log_, node, way, {head.data(), size});
 }
 
 ns3::Ptr<ns3::NetDevice> Link::GetDevice(size_t i) const { return ends_.at(i).device; }
@@ -74,8 +83,11 @@ bool Link::transmit(size_t index, ns3::Ptr<ns3::Packet> packet, ns3::Mac48Addres
                     uint16_t protocol) {
   End& end = ends_[index];
   Device* behind = device_of(*packet, index == 0, protocol);
-  if (protocol == kIpv4 || protocol == kIpv6)
-    (behind && index == 0 ? behind->counter : end.counter).sent(packet->GetSize());
+  if (protocol == kIpv4 || protocol == kIpv6) {
+    const bool device = behind && index == 0;
+    (device ? behind->counter : end.counter).sent(packet->GetSize());
+    if (watch_log_) watched(device ? behind->node : end.node, "sent", *packet);
+  }
   if (cut) return lose(packet, "cut");
   int64_t departure = ns3::Simulator::Now().GetNanoSeconds();
   if (options.rate_mbps > 0) {

@@ -52,6 +52,8 @@ class Link : public ns3::Channel {
 
   // Writes `link.counted` for every station: ends, and devices in place of end 0.
   void count(net::EventLog& log);
+  // From now on writes `link.passed` for every packet of every station; `log` outlives this.
+  void watch(net::EventLog& log) { watch_log_ = &log; }
   size_t GetNDevices() const override { return ends_.size(); }
   ns3::Ptr<ns3::NetDevice> GetDevice(size_t i) const override;
 
@@ -77,10 +79,12 @@ class Link : public ns3::Channel {
   Device* device_of(const ns3::Packet& packet, bool source, uint16_t protocol);
   void received(size_t end, const ns3::Packet& packet, uint16_t protocol);
   bool transmit(size_t end, ns3::Ptr<ns3::Packet> packet, ns3::Mac48Address to, uint16_t protocol);
+  void watched(const std::string& node, const char* way, const ns3::Packet& packet);
   bool lose(const ns3::Ptr<ns3::Packet>& packet, const char* why);
 
   std::vector<End> ends_;
   std::vector<Device> devices_;
+  net::EventLog* watch_log_ = nullptr;
 };
 
 class LinkDevice : public ns3::NetDevice {

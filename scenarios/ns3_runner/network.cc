@@ -380,6 +380,7 @@ net::Status Network::change_address(const std::string& node, const std::string& 
   return {net::Error::not_found, "there is no NAT '" + node + "'"};
 }
 
+void Network::watch(const std::string& link) { links_[link]->watch(*link_logs_[link]); }
 void Network::count(const std::string& link) { links_[link]->count(*link_logs_[link]); }
 
 net::Time Network::ready_at() const { return lte_.empty() ? net::Time(0) : Lte::kAttached; }

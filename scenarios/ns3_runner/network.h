@@ -34,6 +34,7 @@ class Network {
   // "198.51.100.7,198.51.100.8": new public addresses of a NAT, known to its neighbours at once.
   net::Status change_address(const std::string& node, const std::string& addresses);
   void log_counters();                  // of every NAT, in the plan's order
+  void watch(const std::string& link);  // from now on `link.passed` for each packet
   void count(const std::string& link);  // writes `link.counted` for each of its stations
   // When services may start: radios need a moment to attach.
   net::Time ready_at() const;

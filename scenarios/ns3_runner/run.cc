@@ -179,10 +179,12 @@ net::Status Run::act_on_nat(const StepPlan& step) {
 net::Status Run::act_on_link(const StepPlan& step) {
   Link* link = network_->link(step.link);
   const std::vector<std::string> parts = words(step.action);
-  const net::Status unknown(net::Error::invalid,
-                            "a link takes 'cut', 'mend', 'count' and 'set NAME=NUMBER ...' with "
-                            "delay_ms, jitter_ms, loss (0 to 1) and rate_mbps");
+  const net::Status unknown(
+      net::Error::invalid,
+      "a link takes 'cut', 'mend', 'count', 'watch' and 'set NAME=NUMBER ...' with "
+      "delay_ms, jitter_ms, loss (0 to 1) and rate_mbps");
   if (parts.size() == 1 && parts[0] == "count") return network_->count(step.link), net::Status();
+  if (parts.size() == 1 && parts[0] == "watch") return network_->watch(step.link), net::Status();
   if (parts.size() == 1 && (parts[0] == "cut" || parts[0] == "mend")) {
     link->cut = parts[0] == "cut";
     return {};

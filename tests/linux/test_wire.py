@@ -109,6 +109,27 @@ for i in range(1000): s.sendto(b"%04d" % i, ("10.0.0.2", 9))
     assert {e["destination"] for e in lost()} == {"10.0.0.2:9"}
 
 
+def test_a_watched_link_tells_of_every_packet(lab):
+    wire, (n0, n1) = wired(lab, "delay_ms=1")
+    echo_at(n1)
+    assert round_trips(n0, "10.0.0.2", 3)[-1] is not None
+    assert wire.events("link.passed") == []
+    wire.tell("up watch")
+    run_until(lambda: round_trips(n0, "10.0.0.2", 3) and len(wire.events("link.passed")) >= 12)
+    passed = [(e["end"], e["way"]) for e in wire.events("link.passed")]
+    for end in {e for e, _ in passed}:  # an echo passes both stations, there and back
+        assert (end, "sent") in passed and (end, "received") in passed
+    n0.run("/usr/bin/python3", "-c", """
+import socket
+s = socket.socket(); s.settimeout(5)
+try: s.connect(("10.0.0.2", 999))
+except OSError: pass
+""")
+    run_until(lambda: any(e.get("flags") == "RA" for e in wire.events("link.passed")))
+    syn = next(e for e in wire.events("link.passed") if e.get("flags") == "S")
+    assert (syn["bytes"], syn["data"], syn["acknowledges"]) == (60, 0, 0)
+
+
 def test_a_link_is_changed_cut_and_mended_while_it_works(lab):
     wire, (n0, n1) = wired(lab, "delay_ms=1")
     echo_at(n1)

@@ -139,6 +139,21 @@ TEST(RunnerRun, CountsWhatCrossedALinkSinceTheLastCount) {
   EXPECT_THAT(counts[2], HasSubstr("\"packets\":0,\"bytes\":0"));
 }
 
+TEST(RunnerRun, TellsOfEveryPacketOfAWatchedLink) {
+  RunText run = two_hosts();
+  run.timeline = steps(R"({"at_ms": 45, "link": "cable", "do": "watch"},
+                          {"at_ms": 45, "link": "cable", "do": "count"},
+                          {"at_ms": 205, "link": "cable", "do": "count"})");
+  const auto result = execute(run);
+  const auto sent = lines_with(result.log, {"\"passed\"", "\"end\":\"a\"", "\"way\":\"sent\""});
+  const auto received =
+      lines_with(result.log, {"\"passed\"", "\"end\":\"a\"", "\"way\":\"received\""});
+  ASSERT_GE(sent.size(), 10u);
+  EXPECT_GE(time_of(sent[0]), 45);
+  EXPECT_THAT(sent[0], HasSubstr("\"bytes\":"));
+  ASSERT_GE(received.size(), 10u);
+}
+
 TEST(RunnerRun, LosesWhatIsSentOverACutLink) {
   RunText run = two_hosts();
   run.timeline = steps(R"({"at_ms": 55, "link": "cable", "do": "cut"},

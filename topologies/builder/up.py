@@ -9,7 +9,7 @@ from mininet.cli import CLI
 from .run import Run, RunFailed
 
 SHOWN = 20  # events that `events` shows by default
-NAT_VERBS, LINK_VERBS = ("reboot", "rebind", "address"), ("cut", "mend", "count", "set")
+NAT_VERBS, LINK_VERBS = ("reboot", "rebind", "address"), ("cut", "mend", "count", "watch", "set")
 PING_LIMIT = "1"  # seconds; Mininet waits ten for each of the many that a NAT hides
 
 

@@ -42,13 +42,14 @@ def free_port():
 class Node:
     """culvert-node with a service, its events in memory."""
 
-    def __init__(self, folder, *service, secrets=None, data=None, stdin=subprocess.PIPE):
+    def __init__(self, folder, *service, secrets=None, data=None, inside=(),
+                 stdin=subprocess.PIPE):
         self.folder, self.events = Path(folder), []
         self.secrets = self.folder / "secrets"
         self.secrets.mkdir(exist_ok=True)
         for name, content in (secrets or {}).items():
             (self.secrets / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-        argv = [*DIES_WITH_US, BIN / "culvert-node", "--secrets", self.secrets, "--control", "stdin"]
+        argv = [*DIES_WITH_US, *inside, BIN / "culvert-node", "--secrets", self.secrets, "--control", "stdin"]
         if data:
             argv += ["--data", data]
         self.process = subprocess.Popen([*map(str, argv), *map(str, service)], stdin=stdin,

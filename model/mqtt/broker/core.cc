@@ -52,6 +52,7 @@ Core::Core(net::Host& host, BrokerOptions options, Access& access, net::Store* s
       commits_(*this, store),
       now_(host.now()),
       by_id_(0, IdHash{secure_seed(host)}),
+      tree_(secure_seed(host)),
       retained_(options_.retained_messages, options_.retained_bytes),
       read_buffer_(kReadBuffer),
       wheel_(host.timers(), [this](Wheel::Place& place) { on_deadline(place); }),

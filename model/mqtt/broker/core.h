@@ -298,7 +298,7 @@ class Core {
   Wheel wheel_;
   std::set<std::tuple<net::Time, SessionIndex, Due>> due_;
   net::Timer due_timer_, sweep_timer_;
-  net::Time new_connections_until_{0};  // the rate is used up to here
+  net::Time new_connections_until_{-1'000'000'000};  // the rate is used up to here; at first, not
   size_t turned_away_ = 0;              // connections over the limit, heard until their CONNECT
   std::function<void()> stopped_;
   net::Timer stop_timer_;

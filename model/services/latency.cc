@@ -10,7 +10,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::string_view kLatency = "latency";
-constexpr uint32_t kProbes = 5;  // TCP handshakes that measure the round trip; the median
+constexpr uint32_t kProbes = 9;  // TCP handshakes that measure the round trip; the median
 constexpr net::Duration kProbePause = 1ms;  // ours: the same radio state for all
 
 struct LatencyServiceOptions : LatencyOptions {

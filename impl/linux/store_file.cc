@@ -20,9 +20,14 @@ namespace {
 
 constexpr int kApplication = 0x436c7674;  // "Clvt", SQLite's application_id; ours
 constexpr int kFormat = 1;                // user_version; ours
-constexpr int kTidyPages = 1000;          // 4 MB of WAL, SQLite's own default for checkpoints
-constexpr off_t kReserve = 6 << 20;       // bytes; ours: a WAL of kTidyPages and a group more
+constexpr int kMuchPages = 1000;          // 4 MB of WAL, SQLite's own default for checkpoints
+constexpr int kMostPages = 8192;     // 32 MB of WAL; ours: seldom enough not to show in latencies
+constexpr int kMostNewPages = 1000;  // which the database itself has yet to grow by; ours
+constexpr int kLookPages = 250;      // of WAL, before both are judged again; ours
+constexpr off_t kReserve = 6 << 20;  // bytes; ours: kMostNewPages, kLookPages and a group more
 const char* const kReserveSuffix = "-reserve";
+
+const std::string kFormatPragma = "PRAGMA user_version=" + std::to_string(kFormat);
 
 // Bytes as SQLite takes them; a null pointer would be NULL, not an empty value.
 int bind(sqlite3_stmt* statement, int at, const void* data, size_t size) {
@@ -115,8 +120,7 @@ Status StoreFile::prepare(bool sync) {
   const int format = integer(database_.get(), "PRAGMA user_version");
   if (application == 0 && format == 0 && integer(database_.get(), "PRAGMA schema_version") == 0) {
     const std::string sql =
-        "BEGIN; PRAGMA application_id=" + std::to_string(kApplication) +
-        "; PRAGMA user_version=" + std::to_string(kFormat) +
+        "BEGIN; PRAGMA application_id=" + std::to_string(kApplication) + "; " + kFormatPragma +
         "; CREATE TABLE kv(k BLOB PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID; COMMIT";
     if (const Status status = run(sql.c_str()); !status) return status;
   } else if (application != kApplication) {
@@ -136,6 +140,7 @@ Status StoreFile::prepare(bool sync) {
     if (!compiled) return compiled.status();
     *statement = std::move(*compiled);
   }
+  file_pages_ = integer(database_.get(), "PRAGMA page_count");
   sqlite3_wal_hook(
       database_.get(),
       [](void* self, sqlite3*, const char*, int pages) {
@@ -181,7 +186,7 @@ void StoreFile::write(const Batches& batches, std::vector<Status>& outcomes) {
   const std::lock_guard<std::recursive_mutex> lock(mutex_);
   const Status status = transact(batches.data(), batches.size());
   outcomes.assign(batches.size(), status);
-  if (status.error != Error::exhausted) return;
+  if (status.error != Error::exhausted) return look_at_wal();
   // Each by itself: a large one must not fail those that need no room.
   move_wal();
   for (size_t i = 0; i < batches.size(); ++i) {
@@ -192,6 +197,24 @@ void StoreFile::write(const Batches& batches, std::vector<Status>& outcomes) {
     move_wal();
   }
 }
+
+bool StoreFile::write_now(const Batches& batches) {
+  const std::unique_lock<std::recursive_mutex> lock(mutex_, std::try_to_lock);
+  if (!lock || !transact(batches.data(), batches.size())) return false;
+  look_at_wal();
+  return true;
+}
+
+// A WAL may become long, as its pages are mostly the same few ones again; but what the database
+// must grow by has to fit into the reserve.
+void StoreFile::look_at_wal() {
+  if (wal_pages_ < looked_at_ + kLookPages) return;
+  looked_at_ = wal_pages_;
+  untidy_ = wal_pages_ >= kMostPages ||
+            integer(database_.get(), "PRAGMA page_count") >= file_pages_ + kMostNewPages;
+}
+
+bool StoreFile::much() const { return wal_pages_ >= kMuchPages; }
 
 // Whether the database has pages for it that are free: all that is missing then is room for the
 // WAL.
@@ -229,12 +252,23 @@ void StoreFile::keep_reserve() {
 }
 
 void StoreFile::tidy() {
+  // Most of the WAL goes to the disk while others may write; a checkpoint then has little to wait
+  // for. SQLite takes no locks on this file, so that closing a descriptor of it loses none.
+  if (const Fd wal(::open((path_ + "-wal").c_str(), O_RDONLY | O_CLOEXEC)); wal)
+    ::fdatasync(wal.get());
   const std::lock_guard<std::recursive_mutex> lock(mutex_);
-  if (wal_pages_ < kTidyPages) return;
-  wal_pages_ = 0;
+  untidy_ = false;
   keep_reserve();
+  int pages = 0, moved = -1;
   // If it fails (a full disk), the WAL stays what is true, and the next time tries again.
-  sqlite3_wal_checkpoint_v2(database_.get(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+  if (sqlite3_wal_checkpoint_v2(database_.get(), nullptr, SQLITE_CHECKPOINT_PASSIVE, &pages,
+                                &moved) != SQLITE_OK ||
+      pages != moved)
+    return;
+  // The next write begins the WAL anew and flushes its head: this one, in nobody's way.
+  run(kFormatPragma.c_str());
+  looked_at_ = 0;
+  file_pages_ = integer(database_.get(), "PRAGMA page_count");
 }
 
 Result<net::Buffer> StoreFile::get(const std::string& key) {

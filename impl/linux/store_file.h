@@ -2,6 +2,7 @@
 // two threads. Stands on libsqlite3.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -25,8 +26,14 @@ class StoreFile {
   // a Status for each.
   using Batches = std::vector<const net::StoreBatch*>;
   void write(const Batches& batches, std::vector<net::Status>& outcomes);
-  // Moves what has gathered in the WAL into the database, if it is much. Not urgent.
+  // The same in one transaction, if that needs no waiting: nobody else has the file, and the disk
+  // takes it. False: nothing was written.
+  bool write_now(const Batches& batches);
+  // Moves what has gathered in the WAL into the database and flushes both: milliseconds, in which
+  // nobody writes. Urgent if untidy(); worth a quiet moment if much().
   void tidy();
+  bool untidy() const { return untidy_; }
+  bool much() const;
   net::Result<net::Buffer> get(const std::string& key);
   net::Status scan(const std::string& prefix,
                    const std::function<void(const std::string&, net::Bytes)>& visit);
@@ -47,6 +54,7 @@ class StoreFile {
   net::Status apply(const net::StoreBatch::Change& change);
   net::Status transact(const net::StoreBatch* const* batches, size_t count);
   bool fits_inside(const net::StoreBatch& batch);
+  void look_at_wal();
   void move_wal();
   void give_up_reserve();
   void keep_reserve();
@@ -56,8 +64,11 @@ class StoreFile {
   std::recursive_mutex mutex_;  // whoever scans may get
   std::unique_ptr<sqlite3, Close> database_;
   Statement begin_, commit_, rollback_, put_, erase_, get_;
-  int wal_pages_ = 0;
-  Fd reserve_;  // room on the disk that is given up when there is no other
+  std::atomic<int> wal_pages_{0};
+  std::atomic<bool> untidy_{false};
+  int looked_at_ = 0;   // wal_pages_ when that was last judged
+  int file_pages_ = 0;  // of the database after the last checkpoint
+  Fd reserve_;          // room on the disk that is given up when there is no other
 };
 
 }  // namespace culvert::linux_host

@@ -169,10 +169,10 @@ void Core::flush_turn() {
   batching_ = reads_ > 1;
   reads_ = 0;
   close_doomed();
-  commits_.flush();
+  stopping_ ? commits_.flush_all() : commits_.flush();
   flush_dirty();
   gone_.clear();
-  if (stopped_ && counters_.connections == 0 && !commits_.busy()) {
+  if (stopped_ && counters_.connections == 0 && commits_.idle()) {
     stop_timer_.cancel();
     std::exchange(stopped_, nullptr)();
   }
@@ -185,6 +185,11 @@ void Core::after_read() {
   if (batching_) return;
   commits_.flush();
   flush_dirty();
+}
+
+void Core::commit_done() {
+  flush_dirty();
+  if (stopping_) schedule_flush();
 }
 
 void Core::flush_dirty() {

@@ -17,19 +17,24 @@ void append(std::vector<T>& to, std::vector<T>& from) {
 }  // namespace
 
 CommitQueue::CommitQueue(Core& core, net::Store* store)
-    : core_(core), store_(store), retry_(core.host().timers(), [this] { flush(); }) {}
+    : core_(core),
+      store_(store),
+      retry_(core.host().timers(), [this] { flush(); }),
+      held_(core.host().timers(), [this] { flush_all(); }) {}
 
 void CommitQueue::put(std::string key, net::Buffer value, Fate fate) {
   next_.bytes += key.size() + value.size();
   waiting_bytes_ += key.size() + value.size();
   if (fate == Fate::tried_again) next_.again.push_back({key, false, value});
   next_.changes.push_back({std::move(key), false, std::move(value)});
+  pressing_ = true;
   core_.schedule_flush();
 }
 
 void CommitQueue::erase(std::string key, Fate fate) {
   if (fate == Fate::tried_again) next_.again.push_back({key, true, {}});
   next_.changes.push_back({std::move(key), true, {}});
+  if (next_.changes.size() > kMostHeld) pressing_ = true;
   core_.schedule_flush();
 }
 
@@ -41,12 +46,23 @@ void CommitQueue::then(Action action, size_t targets) {
     waiting_bytes_ += action.message->bytes();
   }
   next_.actions.push_back(std::move(action));
+  pressing_ = true;
   core_.schedule_flush();
+}
+
+void CommitQueue::flush_all() {
+  pressing_ = pressing_ || !next_.changes.empty();
+  flush();
 }
 
 void CommitQueue::flush() {
   if (under_way_ || retry_.armed()) return;
-  if (next_.changes.empty() && next_.actions.empty()) return;
+  if (!pressing_) {
+    if (!next_.changes.empty() && !held_.armed()) held_.arm_after(kHeld);
+    return;
+  }
+  held_.cancel();
+  pressing_ = false;
   std::swap(next_, now_);
   if (now_.changes.empty()) {  // only the order was to be kept
     waiting_bytes_ -= now_.bytes;
@@ -80,6 +96,7 @@ void CommitQueue::done(const net::Status& status) {
   }
   core_.unpark();
   flush();
+  core_.commit_done();
 }
 
 void CommitQueue::run(Batch batch) {
@@ -129,6 +146,7 @@ void CommitQueue::fail(Batch batch, net::Error error) {
   waiting_bytes_ += retry.bytes;
   retry.bytes += next_.bytes;
   next_ = std::move(retry);
+  pressing_ = !next_.changes.empty() || !next_.actions.empty();
   // The last one first: of two retained messages of a topic the earlier one comes back.
   for (auto it = refused.rbegin(); it != refused.rend(); ++it) core_.take_back(*it);
   for (const Action& action : refused) {

@@ -1,6 +1,7 @@
 // What must be durable before it may show: gathers the changes of a turn of the loop into one batch
 // and keeps what waits for it - acknowledgements, messages onward - in order. One commit is under
-// way at a time; what comes meanwhile is the next. docs/decisions/0008. Stands on store.h.
+// way at a time; what comes meanwhile is the next. What is only to be forgotten, and nobody waits
+// for, goes with the next one that somebody does. docs/decisions/0008. Stands on store.h.
 #pragma once
 
 #include <functional>
@@ -61,7 +62,8 @@ class CommitQueue {
   bool on() const { return store_ != nullptr; }
   net::Store* store() const { return store_; }
   // Something is to be made durable: whatever wants its place in the order queues behind it.
-  bool busy() const { return under_way_ || !next_.changes.empty() || !next_.actions.empty(); }
+  bool busy() const { return under_way_ || pressing_; }
+  bool idle() const { return !busy() && next_.changes.empty(); }
   // So much waits that publishers should pause.
   bool behind() const { return waiting_bytes_ > kMostWaiting; }
 
@@ -72,12 +74,18 @@ class CommitQueue {
   void then(Action action, size_t targets = 0);
   // Begins a commit, if there is something to commit and none is under way.
   void flush();
+  // The same, for what nobody waits for, too.
+  void flush_all();
 
  private:
   // Ours: what a pause of the disk may gather before publishers are no longer read.
   static constexpr size_t kMostWaiting = 16 * 1024 * 1024;
   // Ours: a full disk is asked again this often.
   static constexpr net::Duration kRetry = net::Duration(1'000'000'000);
+  // Ours: erasures that nobody waits for are kept back so long, for a commit to take them along,
+  // and so many. A crash meanwhile repeats what it would have repeated a moment before.
+  static constexpr net::Duration kHeld = net::Duration(10'000'000);
+  static constexpr size_t kMostHeld = 1024;
 
   using Change = net::StoreBatch::Change;
   struct Batch {
@@ -96,9 +104,10 @@ class CommitQueue {
   net::Store* store_;
   Batch next_, now_;
   bool under_way_ = false;
-  bool failing_ = false;  // the last commit failed, and that was told
+  bool pressing_ = false;  // next_ has what somebody waits for
+  bool failing_ = false;   // the last commit failed, and that was told
   size_t waiting_bytes_ = 0;
-  net::Timer retry_;
+  net::Timer retry_, held_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -64,9 +64,8 @@ class Core {
   bool parks() const { return commits_.behind(); }
   void park(Connection& connection);  // until the store has caught up
 
-  // -- for CommitQueue
-  // ------------------------------------------------------------------------------ `failed`: why
-  // the commit failed; none: it did not.
+  // -- for CommitQueue --------------------------------------------------------------------------
+  // `failed`: why the commit failed; none: it did not.
   void finish_publish(const CommitQueue::Action& action, const CommitQueue::Target* targets,
                       net::Error failed);
   // Before that: what the message has retained is as it was.
@@ -75,7 +74,8 @@ class Core {
   void finish_reply(const CommitQueue::Action& action);
   void unpark();
   void schedule_flush();
-  void after_read();  // a connection was read: what it brought about may go out
+  void commit_done();  // what it set free may go out
+  void after_read();   // a connection was read: what it brought about may go out
 
   net::Host& host() { return host_; }
   BrokerCounters& counters() { return counters_; }
@@ -299,7 +299,7 @@ class Core {
   std::set<std::tuple<net::Time, SessionIndex, Due>> due_;
   net::Timer due_timer_, sweep_timer_;
   net::Time new_connections_until_{-1'000'000'000};  // the rate is used up to here; at first, not
-  size_t turned_away_ = 0;              // connections over the limit, heard until their CONNECT
+  size_t turned_away_ = 0;  // connections over the limit, heard until their CONNECT
   std::function<void()> stopped_;
   net::Timer stop_timer_;
   bool stopping_ = false;

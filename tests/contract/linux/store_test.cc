@@ -39,6 +39,7 @@ using net::Status;
 using net::Store;
 using net::StoreBatch;
 using net::operator""s;
+using std::chrono_literals::operator""ms;
 
 StoreBatch put(const std::string& key, const std::string& value) {
   StoreBatch batch;
@@ -259,6 +260,32 @@ TEST(LinuxStore, flushes_every_group_only_when_a_loss_of_power_must_be_survived)
   };
   EXPECT_EQ(flushes(false), 0);
   EXPECT_GE(flushes(true), 20);
+}
+
+// The same few pages again and again: the WAL may grow, but not for ever, and what it holds is
+// moved when nobody writes.
+TEST(LinuxStore, a_long_wal_is_bounded_and_a_quiet_one_is_moved) {
+  const Folder folder;
+  Machine machine(folder.path);
+  const auto store = machine.open();
+  ASSERT_TRUE(store) << store.status().to_string();
+  const auto size = [&](const char* name) {
+    return std::filesystem::file_size(folder.path + name);
+  };
+  const std::string value(200, 'v');
+  for (int i = 0; i < 3000; ++i)
+    ASSERT_TRUE(machine.keep(**store, put(std::to_string(i % 50), value)));
+  EXPECT_GT(size("/box.db-wal"), 4u << 20) << "checkpoints have come between the writes";
+  const int before = g_flushes;
+  const auto deadline = Loop::monotonic() + 60s;
+  while (g_flushes < before + 3 && Loop::monotonic() < deadline)
+    machine.loop.run_until([] { return false; }, Loop::monotonic() + 20ms);
+  EXPECT_GE(g_flushes, before + 3) << "the WAL was not moved";
+  EXPECT_GT(size("/box.db"), 8000u);
+  for (int i = 0; i < 12000; ++i)
+    ASSERT_TRUE(machine.keep(**store, put(std::to_string(i % 50), value)));
+  EXPECT_LT(size("/box.db-wal"), 48u << 20);
+  EXPECT_EQ(*(*store)->get("7"), net::Buffer(200, 'v'));
 }
 
 TEST(LinuxStore, another_process_has_it_until_it_dies) {

@@ -122,14 +122,56 @@ TEST_F(Durable, AMessageForManyIsStoredOnceAndGoesWithTheLast) {
   c.got();
   EXPECT_EQ(keys(), before + 3);
   b.ack(Type::puback, 1);
-  world.settle();
+  world.pass(20ms);
   EXPECT_EQ(keys(), before + 2);
   world.crash();
   TestClient d(world);
   EXPECT_THAT(d.connect("c", kHour), ElementsAre("CONNACK present", "PUBLISH t x q1 #1 dup"));
   d.ack(Type::puback, 1);
-  world.settle();
+  world.pass(20ms);
   EXPECT_EQ(keys(), before);
+}
+
+// A commit each would keep the next message waiting.
+TEST_F(Durable, WhatIsOnlyToBeForgottenGoesWithTheNextCommitOrSoonByItself) {
+  TestClient a(world), b(world);
+  a.connect("a");
+  b.connect("b", kHour);
+  b.subscribe("t", 1);
+  world.pass(20ms);
+  const uint64_t commits = disk().commits();
+  const size_t before = keys();
+  for (uint16_t i = 1; i <= 10; ++i) {
+    a.publish("t", "x", 1);
+    EXPECT_THAT(a.got(), ElementsAre("PUBACK #" + std::to_string(i)));
+    EXPECT_EQ(keys(), before + 1) << "the one before has gone";
+    EXPECT_THAT(b.got(), ElementsAre("PUBLISH t x q1 #" + std::to_string(i)));
+    b.ack(Type::puback, i);
+    world.pass(1ms);
+  }
+  EXPECT_EQ(disk().commits(), commits + 10);
+  world.pass(20ms);
+  EXPECT_EQ(disk().commits(), commits + 11);
+  EXPECT_EQ(keys(), before);
+}
+
+TEST_F(Durable, ABrokerThatIsStoppedForgetsWhatItHasToFirst) {
+  TestClient a(world), b(world);
+  a.connect("a");
+  b.connect("b", kHour);
+  b.subscribe("t", 1);
+  const size_t before = keys();
+  a.publish("t", "x", 1);
+  EXPECT_THAT(b.got(), ElementsAre("PUBLISH t x q1 #1"));
+  b.ack(Type::puback, 1);
+  world.pass(1ms);
+  EXPECT_EQ(keys(), before + 1);
+  size_t left = keys();
+  world.broker->stop(10s, [&] { left = keys(); });
+  a.cut();
+  b.cut();
+  world.pass(5s);
+  EXPECT_EQ(left, before);
 }
 
 TEST_F(Durable, SessionsThatEndLeaveNothingBehind) {

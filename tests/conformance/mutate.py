@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Shows that the tests would notice: each defect of mutations.toml must break a test.
 
-  tests/conformance/mutate.py [--build build/dev] [--only TEXT] [--as-built]
+  tests/conformance/mutate.py [--build build/release] [--only TEXT] [--as-built]
 
 The sources stay as they are: a changed copy of one file is compiled with the build's own command and
 linked before the libraries, so that it takes the place of theirs. What must fail is the codec's unit
@@ -11,6 +11,7 @@ programs broke none.
 
 import argparse
 import json
+import os
 import pathlib
 import re
 import shlex
@@ -117,7 +118,14 @@ def check(one, build):
     return broken
 
 
-def check_all(folder=ROOT / "build" / "dev", only="", fresh=True):
+def default_build():
+    """The one whose programs are tested (CULVERT_BIN), else what `./culvert setup` makes, else dev."""
+    made = [pathlib.Path(os.environ.get("CULVERT_BIN", ROOT / "build" / "release" / "bin")).parent,
+            ROOT / "build" / "dev"]
+    return next((folder for folder in made if (folder / "build.ninja").exists()), made[-1])
+
+
+def check_all(folder, only="", fresh=True):
     """The names of defects that no test noticed."""
     table = [one for one in mutations() if only in one["name"]]
     unnoticed = []
@@ -139,7 +147,7 @@ def check_all(folder=ROOT / "build" / "dev", only="", fresh=True):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--build", default=str(ROOT / "build" / "dev"), help="a build directory")
+    parser.add_argument("--build", default=str(default_build()), help="a build directory")
     parser.add_argument("--only", default="", help="defects whose name contains this")
     parser.add_argument("--as-built", action="store_true", help="do not build what is out of date")
     options = parser.parse_args()

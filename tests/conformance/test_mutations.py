@@ -19,4 +19,4 @@ def test_every_defect_can_be_put_in():
 
 @pytest.mark.slow
 def test_every_defect_is_noticed():
-    assert mutate.check_all() == []
+    assert mutate.check_all(mutate.default_build()) == []

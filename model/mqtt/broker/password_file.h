@@ -1,5 +1,5 @@
-// A password file: a user a line, "name:hash", the hash Argon2id or mosquitto's "$7$" (crypto.h).
-// Empty lines and lines with "#" in front say nothing. Decides only.
+// A password file: a user a line, "name:hash", the hash Argon2id or mosquitto's "$7$" or "$6$"
+// (crypto.h). Empty lines and lines with "#" in front say nothing. Decides only.
 #pragma once
 
 #include <boost/unordered/unordered_flat_map.hpp>

@@ -61,7 +61,12 @@ def parser():
     one = command("bench", help="measure: " + ", ".join(bench.BENCHES), epilog="; ".join(
         f"{name}: {about}" for name, (*_, about) in bench.BENCHES.items()))
     one.add_argument("what", choices=sorted(bench.BENCHES))
-    one.add_argument("--json", type=Path, metavar="FILE", help="figures as JSON, too")
+    one.add_argument("--json", type=Path, metavar="FILE",
+                     help="figures as JSON, too; mqtt writes out/bench-mqtt.json without being told")
+    one.add_argument("--quick", action="store_true",
+                     help="mqtt: one short round of each measure, half a minute; not for figures")
+    one.add_argument("--only", metavar="TEXT",
+                     help="mqtt: measures with TEXT in their name, as 'durable' or 'fan-in'")
 
     one = command("test", help="set up, build and run the tests")
     testing.add_options(one)
@@ -114,7 +119,8 @@ COMMANDS = {
     "up": lambda options: runs.up(options.topology, options.sets, options.seed),
     "list": lambda options: listing.show(options.what),
     "report": _report,
-    "bench": lambda options: bench.run_bench(options.what, options.json),
+    "bench": lambda options: bench.run_bench(options.what, options.json, options.quick,
+                                                options.only),
     "test": testing.run_tests,
 }
 

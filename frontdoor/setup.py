@@ -56,11 +56,11 @@ def _noninteractive():
 
 
 def build(purpose="all", verbose=False):
-    """Configures and builds build/release, showing how far it is."""
+    """Configures and builds build/release, showing how far it is: a purpose, or a list of targets."""
     started = time.monotonic()
     if not (BUILD / "build.ninja").exists():
         _quietly(["cmake", "--preset", "release"], "CMake could not configure the build", verbose)
-    targets = TARGETS[purpose]
+    targets = TARGETS[purpose] if isinstance(purpose, str) else purpose
     if verbose or not sys.stdout.isatty():
         _quietly(["ninja", "-C", BUILD, *targets], "the build failed", verbose)
     else:

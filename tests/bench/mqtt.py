@@ -1,257 +1,222 @@
 #!/usr/bin/python3
-"""Culvert's MQTT broker beside mosquitto on this machine's loopback: every measurement alternates
-between the two, medians and ratios count; the same load against a sink that routes nothing shows
-what the generator could do. docs/figures.md explains each row."""
+"""Culvert's MQTT broker beside mosquitto on this machine's loopback. Every measurement is taken in
+short rounds that alternate between the two, each round with brokers started anew; what counts is the
+median of the rounds' ratios. Rounds in which other programs took much of the machine are taken again.
+The same load against a sink shows what the generator itself can give. docs/figures.md explains."""
 
 import argparse
-import contextlib
+import ctypes
 import json
 import os
+import platform
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
-PATIENCE_S = 20  # a broker that has not opened its port by then never will
-WINDOWS = {"pairs": 32, "fan-in": 16, "fan-out": 32}  # messages of one publisher under way
+from mqtt_brokers import Brokers, Failed, sweep
+from mqtt_table import line, show
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+# Messages of one publisher under way: so many that the generator's cost for each is half a broker's.
+WINDOWS = {"pairs": 32, "fan-in": 128, "fan-out": 128}
 SIZES = {"pairs": (50, 50), "fan-in": (50, 1), "fan-out": (1, 100)}  # publishers, subscribers
-SHAPES = {"pairs": "point-to-point, 50 pairs", "fan-in": "fan-in, 50 to 1", "fan-out": "fan-out, 1 to 100"}
+SHAPES = {"pairs": "50 pairs", "fan-in": "fan-in 50 to 1", "fan-out": "fan-out 1 to 100"}
+QUIET = 0.25  # CPUs that others may take; ours: what a machine's own daemons and a measured page need
+SINK_ROUNDS = 2
+LATENCY_S = 1.5  # at 2,000 messages/s: 30 times are beyond the 99th percentile
 
-# As generous as ours: nothing of this load meets a limit of either.
-MOSQUITTO = """listener {port} 127.0.0.1
-allow_anonymous true
-max_inflight_messages 1024
-max_queued_messages 100000
-set_tcp_nodelay true
-log_type error
-user {user}
-"""
-MOSQUITTO_DURABLE = "persistence true\npersistence_location {folder}/\n"
+# unit, figure, which is better
+THROUGHPUT = [("messages/s", "messages_per_s", "more"), ("CPU µs/message", "cpu_us_per_message", "less")]
+LATENCY = [("p50 µs", "p50_us", "less"), ("p99 µs", "p99_us", "less")]
+CONNECT = [("connections/s", "connections_per_s", "more"), ("CPU µs/connection", "cpu_us_per_connection", "less")]
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+class Row:
+    """One measurement: the generator's words, and the figures that count."""
+
+    def __init__(self, section, name, words, figures, sink=None, rounds=None, **broker):
+        self.section, self.name, self.words, self.figures = section, name, words, figures
+        self.sink, self.rounds, self.broker = sink, rounds, broker
 
 
-def wait_for(port, process):
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise SystemExit(f"mqtt.py: {process.args[0]} ended with status {process.returncode}:\n"
-                             + process.stderr.read().decode(errors="replace"))
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
-            return
-        time.sleep(0.02)
-    raise SystemExit(f"mqtt.py: nobody listens on port {port}")
+def plan(o):
+    def throughput(section, name, shape, qos, window=None, sink=True, **broker):
+        publishers, subscribers = SIZES[shape]
+        words = [shape, "--qos", qos, "--publishers", publishers, "--subscribers", subscribers,
+                 "--window", window or WINDOWS[shape], "--payload", o.payload, "--seconds", o.seconds]
+        words += ["--durable"] if broker.get("durable") else []
+        # Where much is published the sink only acknowledges; where much is delivered it passes on.
+        sink = sink and (["--ack-only"], 0) if shape != "fan-out" else sink and ([], publishers)
+        return Row(section, name, words, THROUGHPUT, sink=sink, publishers=publishers, **broker)
 
+    def latency(section, name, qos, **broker):
+        words = ["pairs", "--qos", qos, "--rate", o.rate, "--payload", o.payload,
+                 "--seconds", max(o.seconds, LATENCY_S) if not o.quick else o.seconds]
+        return Row(section, name, words + (["--durable"] if broker else []), LATENCY, **broker)
 
-class Brokers:
-    """Starts what is measured, each in a folder of its own, and ends it whatever happens."""
-
-    def __init__(self, options):
-        self.options = options
-
-    @contextlib.contextmanager
-    def running(self, kind, durable=False, publishers=50, at_pubrel=False):
-        port = free_port()
-        with tempfile.TemporaryDirectory(prefix="culvert-bench-") as folder:
-            argv = getattr(self, "_" + kind)(port, folder, durable, publishers, at_pubrel)
-            # The log is a part of neither's work here.
-            process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                                       start_new_session=True)
-            try:
-                wait_for(port, process)
-                yield port, process.pid
-            finally:
-                process.send_signal(signal.SIGKILL)
-                process.wait()
-
-    def _mosquitto(self, port, folder, durable, _publishers, _at_pubrel):
-        user = "root" if os.geteuid() == 0 else os.environ.get("USER", "mosquitto")
-        text = MOSQUITTO.format(port=port, user=user)
-        if durable:
-            text += MOSQUITTO_DURABLE.format(folder=folder)
-        with open(f"{folder}/mosquitto.conf", "w", encoding="utf-8") as file:
-            file.write(text)
-        return [self.options.mosquitto, "-c", f"{folder}/mosquitto.conf"]
-
-    def _culvert(self, port, folder, durable, _publishers, at_pubrel):
-        words = self.options.broker_words.split() + [f"127.0.0.1:{port}"]
-        if durable:
-            words = ["--data", folder] + words + self.options.durable_words.split()
-        if at_pubrel:
-            words += self.options.pubrel_words.split()
-        return [self.options.node, *words]
-
-    def _sink(self, port, _folder, _durable, publishers, _at_pubrel):
-        words = ["--publishers", str(publishers)] if publishers else ["--ack-only"]
-        return [self.options.program, "sink", "--port", str(port), *words]
+    for shape, name in SHAPES.items():
+        for qos in (0, 1, 2):
+            yield throughput("in memory, full windows", f"{name}, QoS {qos}", shape, qos)
+        if shape == "pairs":
+            yield throughput("in memory, full windows", f"{name}, QoS 2, onward at PUBREL", shape, 2, sink=False,
+                             at_pubrel=True)
+    for qos in (0, 1, 2):
+        yield throughput("in memory, one under way", f"50 pairs, QoS {qos}", "pairs", qos, window=1)
+    for qos in (0, 1, 2):
+        yield latency(f"in memory, {o.rate:,} a second", f"50 pairs, QoS {qos}", qos)
+    yield Row("connections", "connect, CONNACK, disconnect, 50 at once", ["connect", "--seconds", o.seconds], CONNECT)
+    yield Row("memory", f"of {o.clients:,} clients", ["memory", "--clients", o.clients],
+              [("bytes, idle", "bytes_per_idle_client", "less"),
+               ("with a subscription", "bytes_per_client", "less")], rounds=min(o.rounds, 2))
+    for shape in ("pairs", "fan-out"):
+        for qos in (1, 2):
+            yield throughput("durable, full windows", f"{SHAPES[shape]}, QoS {qos}", shape, qos, sink=False,
+                             durable=True)
+    for qos in (1, 2):
+        yield latency(f"durable, {o.rate:,} a second", f"50 pairs, QoS {qos}", qos, durable=True)
 
 
 class Bench:
     def __init__(self, options):
         self.options, self.brokers, self.rows = options, Brokers(options), []
-        self.both = ("mosquitto", "culvert")
-
-    def load(self, *words, port, pid):
-        done = subprocess.run([self.options.program, *map(str, words), "--port", str(port), "--pid", str(pid)],
-                              capture_output=True, text=True, check=False, timeout=600)
-        if done.returncode != 0:
-            raise RuntimeError((done.stderr + done.stdout).strip())
-        return json.loads(done.stdout)
-
-    def alternate(self, words, kinds=None, rounds=None, **how):
-        """{kind: {figure: median over the rounds}}; who goes first changes from round to round."""
-        kinds = kinds or self.both
-        seen = {kind: [] for kind in kinds}
-        for number in range(rounds or self.options.rounds):
-            for kind in kinds if number % 2 == 0 else reversed(kinds):
-                # A broker of its own for each: what one run leaves in memory is not the next one's.
-                with self.brokers.running(kind, **how) as (port, pid):
-                    seen[kind].append(self.load(*words, port=port, pid=pid))
-        return {kind: {key: statistics.median(run[key] for run in runs) for key in runs[0]}
-                for kind, runs in seen.items()}
-
-    def row(self, name, figure, found, better="more", sink=None):
-        ours, theirs = found["culvert"][figure], found["mosquitto"][figure]
-        row = {"row": name, "figure": figure, "culvert": ours, "mosquitto": theirs,
-               "ratio": round(ours / theirs, 3) if theirs else None, "better": better}
-        if sink:
-            row["generator"] = sink["generator_" + figure if better == "less" else figure]
-        self.rows.append(row)
-        print(f"  {name}: {figure}: culvert {ours:,.1f}, mosquitto {theirs:,.1f}"
-              + (f", generator {row['generator']:,.1f}" if sink else ""), flush=True)
-
-    def throughput(self, shape, qos, durable=False, at_pubrel=False, window=None):
-        publishers, subscribers = SIZES[shape]
-        words = [shape, "--qos", qos, "--publishers", publishers, "--subscribers", subscribers,
-                 "--window", window or WINDOWS[shape], "--payload", self.options.payload,
-                 "--seconds", self.options.seconds]
-        name = f"{SHAPES[shape]}, QoS {qos}"
-        if window == 1:
-            name += ", one message under way each"
-        if durable:
-            words.append("--durable")
-            name += ", durable"
-        if at_pubrel:
-            name += ", onward at PUBREL"
-        found = self.alternate(words, durable=durable, publishers=publishers, at_pubrel=at_pubrel)
-        sink = None
-        if not durable and not at_pubrel:
-            # Where much is published the sink only acknowledges; where much is delivered it passes on.
-            only = [] if shape == "fan-out" else ["--ack-only"]
-            sink = self.alternate(words + only, kinds=("sink",), rounds=min(3, self.options.rounds),
-                                  publishers=publishers if shape == "fan-out" else 0)["sink"]
-        self.row(name, "messages_per_s", found, sink=sink)
-        self.row(name, "cpu_us_per_message", found, better="less", sink=sink)
+        self.began = time.monotonic()
 
     def run(self):
-        o = self.options
-        for shape in SHAPES:
-            for qos in (0, 1, 2):
-                self.throughput(shape, qos)
-        for qos in (0, 1, 2):
-            self.throughput("pairs", qos, window=1)
-        if o.pubrel_words:
-            self.throughput("pairs", 2, at_pubrel=True)
-        for qos in (0, 1, 2):
-            found = self.alternate(["pairs", "--qos", qos, "--rate", o.rate, "--seconds", o.seconds])
-            name = f"latency at {o.rate} messages/s, QoS {qos}"
-            self.row(name, "p50_us", found, better="less")
-            self.row(name, "p99_us", found, better="less")
-        found = self.alternate(["connect", "--seconds", o.seconds])
-        self.row("connect, CONNACK, disconnect, 50 at once", "connections_per_s", found)
-        self.row("connect, CONNACK, disconnect, 50 at once", "cpu_us_per_connection", found, better="less")
-        found = self.alternate(["memory", "--clients", o.clients], rounds=min(o.rounds, 3))
-        self.row(f"memory of {o.clients} clients, connected only", "bytes_per_idle_client", found, better="less")
-        self.row(f"memory of {o.clients} clients with one subscription", "bytes_per_client", found, better="less")
-        if o.durable_words:
-            for shape in ("pairs", "fan-out"):
-                for qos in (1, 2):
-                    self.throughput(shape, qos, durable=True)
-            found = self.alternate(["pairs", "--qos", 1, "--rate", o.rate, "--seconds", o.seconds, "--durable"],
-                                   durable=True)
-            name = f"latency at {o.rate} messages/s, QoS 1, durable"
-            self.row(name, "p50_us", found, better="less")
-            self.row(name, "p99_us", found, better="less")
+        wanted = [row for row in plan(self.options) if self.options.only in f"{row.section}: {row.name}"]
+        if not wanted:
+            raise Failed(f"no measurement has '{self.options.only}' in its name")
+        for done, row in enumerate(wanted):
+            self.progress(done, len(wanted), row)
+            self.measure(row)
+        self.progress(len(wanted), len(wanted), None)
         return self.rows
 
+    def progress(self, done, total, row):
+        spent = time.monotonic() - self.began
+        left = f", {spent / done * (total - done):.0f} s left" if 0 < done < total else ""
+        if sys.stdout.isatty():
+            text = f"  [{done} of {total}, {spent:.0f} s{left}] {row.section}: {row.name} …" if row else ""
+            print("\r" + text[:110].ljust(110) + ("" if row else "\r"), end="", flush=True)
+        elif row:
+            print(f"[{done + 1} of {total}, {spent:.0f} s{left}] {row.section}", flush=True)
 
-def as_text(row):
-    ratio = "" if row["ratio"] is None else f"{row['ratio']:.2f}"
-    good = row["ratio"] is not None and (row["ratio"] >= 1 if row["better"] == "more" else row["ratio"] <= 1)
-    return [row["row"], row["figure"], f"{row['culvert']:,.1f}", f"{row['mosquitto']:,.1f}",
-            ratio + (" " if good else " !"), f"{row['generator']:,.1f}" if "generator" in row else ""]
+    def once(self, kind, row, words=(), **broker):
+        # A broker of its own for each: what one run leaves in memory is not the next one's.
+        warm_up = [] if row.words[0] == "memory" else ["--warm-up", self.options.warm_up]
+        with self.brokers.running(kind, **{**row.broker, **broker}) as (port, pid):
+            return self.brokers.load([*row.words, *words, *warm_up], port, pid)
+
+    def rounds_of(self, row):
+        """Pairs of runs, until enough were quiet or it takes too long; who goes first changes."""
+        want = row.rounds or self.options.rounds
+        pairs = []
+        while len(pairs) < want or (
+                sum(quiet(pair) for pair in pairs) < want and len(pairs) < 2 * want
+                and time.monotonic() - self.began < self.options.patience):
+            order = ("culvert", "mosquitto") if len(pairs) % 2 == 0 else ("mosquitto", "culvert")
+            pairs.append({kind: self.once(kind, row) for kind in order})
+        calm = [pair for pair in pairs if quiet(pair)]
+        return (calm, False) if 2 * len(calm) >= want else (pairs, True)
+
+    def measure(self, row):
+        pairs, disturbed = self.rounds_of(row)
+        sink = None
+        if row.sink and not self.options.quick:
+            words, publishers = row.sink
+            runs = [self.once("sink", row, words, publishers=publishers) for _ in range(SINK_ROUNDS)]
+            sink = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+        for unit, figure, better in row.figures:
+            def median(kind, figure=figure):
+                return statistics.median(pair[kind][figure] for pair in pairs)
+            ratios = [pair["culvert"][figure] / pair["mosquitto"][figure]
+                      for pair in pairs if pair["mosquitto"][figure]]
+            out = {"section": row.section, "row": row.name, "unit": unit, "figure": figure, "better": better,
+                   "culvert": median("culvert"), "mosquitto": median("mosquitto"),
+                   "ratio": round(statistics.median(ratios), 3) if ratios else None, "disturbed": disturbed,
+                   "rounds": [{"culvert": pair["culvert"][figure], "mosquitto": pair["mosquitto"][figure],
+                               "others_cpu": round(max(pair[kind]["others"] for kind in pair), 2)}
+                              for pair in pairs]}
+            if sink:
+                key = "generator_" + figure if better == "less" else figure
+                out["generator"] = sink[key]
+                out["headroom"] = round(sink[key] / out["culvert"] if better == "more" else out["culvert"] / sink[key], 2)
+            self.rows.append(out)
+            if sys.stdout.isatty():
+                print("\r" + " " * 110 + "\r", end="")
+            print("  " + line(out), flush=True)
 
 
-HEAD = ["what", "figure", "culvert", "mosquitto", "ratio", "generator"]
-NOTE = """ratio: culvert ÷ mosquitto; '!' where mosquitto is ahead. generator: what it gives to a sink that only
-acknowledges (fan-out: that passes on without routing), and its own CPU for each of those messages. Durable: culvert has
-every QoS 1 and 2 message of a kept session committed before it acknowledges, which survives kill -9;
-mosquitto's persistence writes its file every 30 minutes and at its end, and loses what came since."""
+def quiet(pair):
+    return all(run["others"] <= QUIET for run in pair.values())
 
 
-def show(rows):
-    table = [as_text(row) for row in rows]
-    try:
-        from rich.console import Console
-        from rich.table import Table
-    except ImportError:
-        widths = [max(len(line[i]) for line in [HEAD, *table]) for i in range(len(HEAD))]
-        for line in [HEAD, *table]:
-            print("  ".join(cell.ljust(w) if i < 2 else cell.rjust(w)
-                            for i, (cell, w) in enumerate(zip(line, widths))))
-    else:
-        rich = Table(*[])
-        for i, name in enumerate(HEAD):
-            rich.add_column(name, justify="left" if i < 2 else "right", no_wrap=i > 0)
-        for line in table:
-            rich.add_row(*line)
-        Console(width=None if sys.stdout.isatty() else 150).print(rich)
-    print(NOTE)
+def about(options):
+    """What the figures were taken on."""
+    version = subprocess.run([options.mosquitto, "-h"], capture_output=True, text=True, check=False).stdout
+    return {"mosquitto": version.split("\n")[0], "system": platform.platform(), "cpus": os.cpu_count(),
+            "load_average": os.getloadavg()[0], "rounds": options.rounds, "seconds": options.seconds,
+            "payload": options.payload, "rate": options.rate, "windows": WINDOWS}
+
+
+def options_of(argv):
+    parser = argparse.ArgumentParser(prog="./culvert bench mqtt", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("program", nargs="?", default=os.path.join(ROOT, "build/release/bin/bench-mqtt"),
+                        help="the generator (%(default)s)")
+    parser.add_argument("--node", help="culvert-node; beside the generator if not given")
+    parser.add_argument("--mosquitto", default=shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin"))
+    parser.add_argument("--quick", action="store_true", help="one short round: does it work? Not for figures")
+    parser.add_argument("--only", metavar="TEXT", default="", help="measurements that have TEXT in their name, "
+                        "such as 'durable', 'fan-out' or 'QoS 2'")
+    parser.add_argument("--rounds", type=int, default=5, help="of each measurement (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=0.6, help="of each round (%(default)s)")
+    parser.add_argument("--rate", type=int, default=2000, help="messages/s where latency is measured (%(default)s)")
+    parser.add_argument("--payload", type=int, default=32, help="bytes (%(default)s)")
+    parser.add_argument("--clients", type=int, default=5000, help="where memory is measured (%(default)s)")
+    parser.add_argument("--json", metavar="FILE", default=os.path.join(ROOT, "out", "bench-mqtt.json"),
+                        help="the figures of every round (out/bench-mqtt.json)")
+    options = parser.parse_args(argv)
+    options.node = options.node or os.path.join(os.path.dirname(options.program), "culvert-node")
+    options.warm_up, options.patience = 0.3, 420  # seconds; beyond that no round is taken again
+    if options.quick:
+        options.rounds, options.seconds, options.warm_up, options.clients, options.patience = 1, 0.2, 0.1, 500, 0
+    for path, name in ((options.program, "bench-mqtt"), (options.node, "culvert-node")):
+        if not os.access(path, os.X_OK):
+            parser.error(f"{path} is not there; build the target {name}")
+    if not options.mosquitto:
+        parser.error("mosquitto is not installed; ./culvert setup installs it")
+    try:  # before six minutes of work, not after
+        os.makedirs(os.path.dirname(os.path.abspath(options.json)), exist_ok=True)
+        with open(options.json, "a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        parser.error(f"cannot write {options.json}: {error.strerror}")
+    return options
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("program", help="build/release/bin/bench-mqtt")
-    parser.add_argument("--node", help="culvert-node; beside the program if not given")
-    parser.add_argument("--broker-words", default="--events none mqtt-broker --anonymous --bind",
-                        help="before ADDRESS:PORT (%(default)s)")
-    parser.add_argument("--durable-words", default="--store broker", help="what makes it durable (%(default)s)")
-    parser.add_argument("--pubrel-words", default="--qos2 at-pubrel",
-                        help="what makes QoS 2 go onward at PUBREL (%(default)s)")
-    parser.add_argument("--mosquitto", default=shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin"))
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2, help="of each measurement")
-    parser.add_argument("--rate", type=int, default=2000, help="messages/s where latency is measured")
-    parser.add_argument("--payload", type=int, default=32, help="bytes")
-    parser.add_argument("--clients", type=int, default=5000, help="where memory is measured")
-    parser.add_argument("--quick", action="store_true", help="one short round: does it work?")
-    parser.add_argument("--json", metavar="FILE", help="write the figures there")
-    options = parser.parse_args()
-    options.node = options.node or os.path.join(os.path.dirname(options.program), "culvert-node")
-    if options.quick:
-        options.rounds, options.seconds, options.clients = 1, 0.3, 500
-    for path, name in ((options.program, "bench-mqtt"), (options.node, "culvert-node")):
-        if not os.access(path, os.X_OK):
-            sys.exit(f"mqtt.py: {path} is not there; build the target {name}")
-    if not options.mosquitto:
-        sys.exit("mqtt.py: mosquitto is not installed; ./culvert setup installs it")
+    options = options_of(sys.argv[1:])
+    signal.signal(signal.SIGTERM, interrupted)
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG: the front door's end is ours
+    sweep()
+    bench = Bench(options)
     try:
-        rows = Bench(options).run()
-    except RuntimeError as error:
-        sys.exit(f"mqtt.py: {error}")
-    show(rows)
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump({"rounds": options.rounds, "seconds": options.seconds, "payload": options.payload,
-                       "rows": rows}, file, indent=1)
+        rows = bench.run()
+    except Failed as failed:
+        sys.exit(f"bench mqtt: {failed}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    show(rows, QUIET)
+    with open(options.json, "w", encoding="utf-8") as file:
+        json.dump({"about": about(options), "rows": rows}, file, indent=1)
+    print(f"\nEvery round: {options.json}   ({time.monotonic() - bench.began:.0f} s)")
 
 
 if __name__ == "__main__":

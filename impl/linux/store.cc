@@ -29,7 +29,7 @@ Result<std::unique_ptr<net::Store>> StoreImpl::open(net::Host& host, const std::
                                                     const std::string& name, bool sync) {
   if (const Status sense = net::check_store_name(name); !sense) return sense;
   if (folder.empty())
-    return {Error::not_found, "no data folder was given in which to keep the store " + name};
+    return {Error::not_found, "no data folder (--data) was given in which to keep the store " + name};
   if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
     return status_of(errno, "making the data folder " + folder);
   auto file = StoreFile::open(folder + "/" + name + ".db", sync);

@@ -42,7 +42,7 @@ struct MqttCommand {
   std::optional<uint32_t> subscription_id;  // found in -D subscribe
 
   void declare(CLI::App& app, bool many_topics);
-  net::Status check();  // fills in what the URL says
+  net::Status check();  // fills in what the URL says; of two topics -t's comes first
   net::Result<mqtt::ClientOptions> client_options(net::Host& host) const;
   net::Result<std::unique_ptr<net::Connector>> connector(net::Host& host) const;
 

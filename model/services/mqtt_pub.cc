@@ -177,7 +177,7 @@ class MqttPubBlueprint : public Blueprint {
   net::Status check() override {
     if (const net::Status status = options_.check(); !status) return status;
     options_.has_message = message_->count() > 0;
-    if (options_.topics.size() != 1) return {net::Error::invalid, "one topic is needed: -t or -L"};
+    if (options_.topics.empty()) return {net::Error::invalid, "a topic is needed: -t or -L"};
     if (!mqtt::valid_topic_name(options_.topics[0]))
       return {net::Error::invalid, "-t: '" + options_.topics[0] + "' is no topic (+ and # ?)"};
     const int sources = options_.has_message + options_.lines + options_.whole + options_.null +

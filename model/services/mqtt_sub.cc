@@ -193,8 +193,7 @@ class MqttSubBlueprint : public Blueprint {
   net::Status check() override {
     if (const net::Status status = options_.check(); !status) return status;
     if (options_.request) {
-      if (options_.topics.size() != 1)
-        return {net::Error::invalid, "one topic is needed: -t or -L"};
+      if (options_.topics.empty()) return {net::Error::invalid, "a topic is needed: -t or -L"};
       if ((message_->count() > 0) == options_.null)
         return {net::Error::invalid, "give one of -m and -n"};
     } else if (options_.topics.empty() && options_.away.empty()) {

@@ -139,6 +139,63 @@ def test_exit_statuses(peer, tmp_path, at_work):
         closed.close()
 
 
+ALIKE = {  # name: (options of the subscriber, options of the publisher, its stdin)
+    "verbose": (["-v"], ["-m", "x y"], b""),
+    "nothing": (["-v"], ["-n"], b""),
+    "nothing, without the topic": ([], ["-m", ""], b""),
+    "no newline": (["-N"], ["-m", "x"], b""),
+    "lines": (["-C", 2], ["-l"], b"one\ntwo\n"),
+    "all of stdin": ([], ["-s"], b"one\ntwo\n"),
+    "a file": ([], ["-f", "/etc/hostname"], b""),
+    "hex, length, QoS, retain, topic": (["-F", "%x %X %l %q %r %t %p"], ["-m", "hello"], b""),
+    "widths": (["-F", "[%5t][%-5t][%05l][%5l]"], ["-m", "abcdef"], b""),
+    "escapes": (["-F", r"a\nb\tc\\d\e[0m%%@@"], ["-m", "x"], b""),
+    "the date": (["-F", "@Y-@m-@d"], ["-m", "x"], b""),
+    "properties": (["-V", "5", "-F", "%P|%C|%D|%R|%F|%S|%A"], [
+        "-V", "5", "-m", "x", "-D", "publish", "user-property", "k", "v", "-D", "PUBLISH",
+        "content-type", "ct", "-D", "publish", "correlation-data", "cd", "-D", "publish",
+        "response-topic", "rt", "-D", "publish", "payload-format-indicator", 1], b""),
+    "a number that looks like an option": ([], ["-m", "-5"], b""),
+    "the last of two": (["-F", "%t"], ["-m", "x", "-q", 0, "-M", 5, "-q", 1, "--nodelay"], b""),
+    "repeated": (["-C", 3], ["-m", "x", "--repeat", 3, "--repeat-delay", "0.01"], b""),
+}
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_what_mosquittos_print_ours_print(peer, at_work, name):
+    """Their subscriber and ours hear their publisher and ours: four times the same."""
+    for_sub, for_pub, stdin = ALIKE[name]
+    at = "-h", "127.0.0.1", "-p", peer.port, "-q", 1
+    heard = []
+    for publisher in ("mosquitto_pub", "mqtt-pub"):
+        for again in (["-E"], []):  # first the session begins, then it has what was published
+            for command in ("mosquitto_sub", "mqtt-sub"):
+                count = again or ([] if "-C" in for_sub else ["-C", 1])
+                text = at_work(command, *at, "-t", "a/b", "-c", "-i", command, *for_sub, *count).finish()
+                heard += [] if again else [text]
+            if again:
+                at_work(publisher, *at, "-t", "a/b", *for_pub, stdin=stdin).finish()
+    assert len(set(heard)) == 1, heard
+
+
+def test_ending_and_saying_nothing(peer, at_work):
+    at = "-h", "127.0.0.1", "-p", peer.port
+    for sub in ("mosquitto_sub", "mqtt-sub"):
+        at_work(sub, *at, "-t", "x", "-E").finish()
+        quiet = at_work(sub, *at, "-t", "x", "-W", 1, "--quiet")
+        assert quiet.process.communicate(timeout=PATIENCE_S) == (b"", b"")
+        assert quiet.process.returncode == 27
+        forever = at_work(sub, *at, "-t", "x", "-c", "-i", "kept", "-x", "-1", "-V", "5", "-E")
+        forever.finish()
+
+
+def test_options_may_stand_in_a_file(peer, at_work, tmp_path, monkeypatch):
+    (tmp_path / "mqtt-pub").write_text(f"# ours\n-h 127.0.0.1\n-p {peer.port}\n-t wrong\n-r\n")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    at_work("mqtt-pub", "-t", "right", "-m", "two words").finish()
+    assert at_work("mqtt-sub", *to(peer), "-t", "#", "-C", 1, "-v").finish() == "right two words\n"
+
+
 def test_rr_with_theirs_at_the_other_side(peer, at_work):
     ask = at_work("mqtt-rr", *to(peer), "-t", "ask", "-e", "answer/ours", "-m", "what?", "-W", 30)
     served = at_work("mosquitto_sub", *to(peer), "-t", "ask", "-C", 1, "-F", "%R %p", "-W", 20)

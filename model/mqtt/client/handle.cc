@@ -3,6 +3,14 @@
 #include "model/mqtt/topic.h"
 
 namespace culvert::mqtt {
+namespace {
+
+// How a broker that knows 3.1.1 alone refuses 5.0: in its own format (3.1.1 section 3.2).
+bool refuses_version(Bytes bytes) {
+  return bytes.size() == 4 && bytes[0] >> 4 == int(Type::connack) && bytes[1] == 2 && bytes[3] == 1;
+}
+
+}  // namespace
 
 void Client::Impl::packet(Bytes bytes) {
   const Type type = static_cast<Type>(bytes[0] >> 4);
@@ -14,6 +22,12 @@ void Client::Impl::packet(Bytes bytes) {
     if (const Fault* f = decode_publish(bytes, version_, publish, wrong))
       return fault(f->reason, f->why);
     return on_publish(bytes, publish);
+  }
+  if (phase_ == Phase::greeting && version_ == Version::v5 && refuses_version(bytes)) {
+    ConnAck refusal;
+    refusal.reason = Reason::unsupported_protocol_version;
+    refusal.reason_string = "the broker speaks MQTT 3.1.1";
+    return on_connack(refusal);
   }
   const auto decoded = decode(bytes, version_, Side::server);
   if (const Fault* wrong = std::get_if<Fault>(&decoded)) return fault(wrong->reason, wrong->why);

@@ -264,6 +264,17 @@ TEST_F(Connection, ComesBackAfterARefusalThatMayPass) {
   EXPECT_TRUE(lost[0].again_in);
 }
 
+TEST_F(Connection, ABrokerOfTheOldVersionSaysSoInItsOwnFormat) {
+  begin(quick());
+  broker.next_as<Connect>();
+  broker.send_bytes(net::Buffer{0x20, 2, 0, 1});
+  broker.lone.run_for(60s);
+  ASSERT_EQ(lost.size(), 1u);
+  EXPECT_EQ(lost[0].reason, Reason::unsupported_protocol_version);
+  EXPECT_FALSE(lost[0].again_in);
+  EXPECT_EQ(broker.attempts, 1);
+}
+
 TEST_F(Connection, AnUnansweredConnectEndsInTime) {
   ClientOptions options = quick();
   options.connect_patience = 3s;

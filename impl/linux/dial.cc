@@ -238,7 +238,9 @@ void DialImpl::finish(Status status) {
   set_option(fd, level, v4 ? IP_TTL : IPV6_UNICAST_HOPS, -1);
   set_option(fd, level, v4 ? IP_RECVERR : IPV6_RECVERR, 0);  // or ICMP would end the stream
   if (v4) set_option(fd, level, IP_MINTTL, 0);
-  done(std::unique_ptr<net::Stream>(std::make_unique<StreamImpl>(host_, std::move(won_))));
+  const net::Endpoint local = local_of(won_.get()), remote = peer_of(won_.get());
+  done(std::unique_ptr<net::Stream>(
+      std::make_unique<StreamImpl>(host_, std::move(won_), local, remote)));
 }
 
 }  // namespace culvert::linux_host

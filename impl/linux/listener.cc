@@ -121,7 +121,7 @@ std::unique_ptr<net::Stream> ListenerImpl::accept() {
   }
   surely_readable_ = false;
   schedule();
-  return std::make_unique<StreamImpl>(host_, std::move(waiting.fd));
+  return std::make_unique<StreamImpl>(host_, std::move(waiting.fd), waiting.local, waiting.remote);
 }
 
 void ListenerImpl::on_readable(std::function<void()> callback) {

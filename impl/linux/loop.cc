@@ -66,8 +66,7 @@ void Loop::arm(int operation, uint32_t slot, int fd) {
   epoll_ctl(epoll_.native_handle(), operation, fd, &event);
 }
 
-void Loop::remove(uint32_t slot, int fd) {
-  epoll_ctl(epoll_.native_handle(), EPOLL_CTL_DEL, fd, nullptr);
+void Loop::remove(uint32_t slot) {
   slots_[slot].watch = nullptr;
   slots_[slot].scheduled = false;
   ++slots_[slot].generation;
@@ -151,7 +150,8 @@ void Loop::turn() {
 }
 
 Watch::~Watch() {
-  unwatch();
+  // Closing the descriptor takes it out of the set; what that has told already is a generation old.
+  if (fd_) loop_->remove(slot_);
   if (gone_) *gone_ = true;
 }
 
@@ -163,7 +163,10 @@ void Watch::watch(Loop* loop, Fd fd) {
 }
 
 Fd Watch::unwatch() {
-  if (fd_) loop_->remove(slot_, fd_.get());
+  if (fd_) {
+    loop_->arm(EPOLL_CTL_DEL, slot_, fd_.get());
+    loop_->remove(slot_);
+  }
   return std::move(fd_);
 }
 

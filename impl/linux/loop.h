@@ -43,7 +43,7 @@ class Loop {
   friend class Watch;
   uint32_t add(Watch* watch, int fd);
   void arm(int operation, uint32_t slot, int fd);
-  void remove(uint32_t slot, int fd);
+  void remove(uint32_t slot);    // its descriptor leaves the set, or is closed
   void schedule(uint32_t slot);  // has Watch::turn run on the next turn of the loop
   void wait();
   void collect();

@@ -12,8 +12,9 @@ namespace culvert::linux_host {
 using net::Error;
 using net::IoResult;
 
-StreamImpl::StreamImpl(LinuxHost& host, Fd fd)
-    : local_(local_of(fd.get())), remote_(peer_of(fd.get())) {
+StreamImpl::StreamImpl(LinuxHost& host, Fd fd, const net::Endpoint& local,
+                       const net::Endpoint& remote)
+    : local_(local), remote_(remote) {
   set_option(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
   maybe_writable_ = true;
   watch(&host.loop(), std::move(fd));
@@ -98,9 +99,9 @@ void StreamImpl::reset() {
 
 void StreamImpl::on_readable(std::function<void()> callback) {
   set(readable_, std::move(callback));
-  if (end_ == Error::none) return ask_again();
   armed_ = true;
-  schedule();
+  // What has come by now and no edge has told of yet, an edge will.
+  if (maybe_readable_ || end_ != Error::none) schedule();
 }
 
 void StreamImpl::on_writable(std::function<void()> callback) {

@@ -8,7 +8,7 @@ namespace culvert::linux_host {
 class StreamImpl : public net::Stream, private Watch {
  public:
   // `fd` is connected and non-blocking.
-  StreamImpl(LinuxHost& host, Fd fd);
+  StreamImpl(LinuxHost& host, Fd fd, const net::Endpoint& local, const net::Endpoint& remote);
 
   net::Endpoint local() const override { return local_; }
   net::Endpoint remote() const override { return remote_; }

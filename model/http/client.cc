@@ -19,6 +19,9 @@ namespace {
 constexpr size_t kPiece = 64 * 1024;   // ours: read at a time
 constexpr size_t kHeader = 64 * 1024;  // ours: of a response, larger than any server's custom
 constexpr size_t kKeepBuffer = 4096;   // ours: a buffer this small stays for the next message
+// How long a body waits for 100 (Continue), which a server may never send (RFC 9110 section
+// 10.1.1); curl's.
+constexpr net::Duration kContinuePatience = net::Duration(1'000'000'000);
 
 // RFC 9110 section 9.2.2.
 bool may_repeat(std::string_view method) {
@@ -51,17 +54,19 @@ struct Job {
 struct Client::Impl {
   struct Connection {
     explicit Connection(Impl& client)
-        : timer(client.host.timers(), [&client, this] { client.expired(*this); }) {}
+        : timer(client.host.timers(), [&client, this] { client.expired(*this); }),
+          go_on(client.host.timers(), [&client, this] { client.send_body(*this); }) {}
     std::list<std::unique_ptr<Connection>>::iterator at;
     std::unique_ptr<net::Connecting> connecting;
     std::unique_ptr<net::Stream> stream;
     std::optional<Job> job;
     std::optional<Parser> parser;
     net::Buffer in, out;
-    size_t out_at = 0;
-    bool used = false;       // it has carried a response
-    bool answering = false;  // a byte of the answer has come
+    size_t out_at = 0, out_end = 0;  // of `out`: what is written, what may be
+    bool used = false;               // it has carried a response
+    bool answering = false;          // a byte of the answer has come
     net::Timer timer;
+    net::Timer go_on;  // armed: the body waits for 100 (Continue)
   };
 
   Impl(net::Host& h, ClientOptions o, std::unique_ptr<net::Connector> c)
@@ -144,12 +149,23 @@ struct Client::Impl {
     form.host = options.host;
     form.close = !options.keep_alive;
     append_request(c.out, job.request, form);
+    c.out_end = c.out.size();
+    if (!job.request.body.empty() && list_has(job.request.headers, "Expect", "100-continue")) {
+      c.out_end = net::as_text(c.out).find("\r\n\r\n") + 4;
+      c.go_on.arm_after(kContinuePatience);
+    }
+    write(c);
+  }
+
+  void send_body(Connection& c) {
+    c.go_on.cancel();
+    c.out_end = c.out.size();
     write(c);
   }
 
   void write(Connection& c) {
-    while (c.out_at < c.out.size()) {
-      const auto io = c.stream->write(net::Bytes(c.out).subspan(c.out_at));
+    while (c.out_at < c.out_end) {
+      const auto io = c.stream->write(net::Bytes(c.out).first(c.out_end).subspan(c.out_at));
       c.out_at += io.count;
       if (io.error == Error::would_block) {
         c.stream->on_writable([this, &c] { write(c); });
@@ -157,7 +173,8 @@ struct Client::Impl {
       }
       if (!io.ok()) return;  // reading tells what came before it broke, and that it broke
     }
-    c.out_at = 0;
+    if (c.out_end < c.out.size()) return;
+    c.out_at = c.out_end = 0;
     if (c.out.capacity() > kKeepBuffer)
       net::Buffer().swap(c.out);
     else
@@ -209,6 +226,7 @@ struct Client::Impl {
       const int status = c.parser->response().status;
       if (status / 100 == 1 && status != 101) {  // RFC 9110 section 15.2: interim
         c.parser.reset();
+        if (status == 100 && c.go_on.armed()) send_body(c);
         continue;
       }
       finish(c, !data.empty());
@@ -244,6 +262,7 @@ struct Client::Impl {
     Job job = std::move(*c.job);
     c.job.reset();
     c.parser.reset();
+    c.go_on.cancel();
     c.used = true;
     job.timing.whole = host.now() - job.asked;
     if (keep)

@@ -38,7 +38,8 @@ class Client {
   // A kept connection that the server closed meanwhile is replaced once by itself, for methods that
   // may be repeated (RFC 9110 section 9.2.2). `done` runs once, later. invalid: no such method,
   // target or field can be sent; exhausted: too many wait; timed_out; else as the Connector or the
-  // Stream failed.
+  // Stream failed. With "Expect: 100-continue" the body waits for the server's word, for a second
+  // at most; an answer that comes instead leaves it unsent.
   void request(Request request, ResponseDone done);
 
  private:

@@ -402,8 +402,12 @@ void Session::fire() {
       }
     }
       [[fallthrough]];
-    case Phase::header:
-      return refuse({408, "the request came too slowly"});
+    case Phase::header: {
+      const auto link = link_;
+      refuse({408, "the request came too slowly"});
+      if (link->session) settle();  // who does not read the refusal is not waited for either
+      return;
+    }
     case Phase::fresh:
     case Phase::idle:
     case Phase::linger:

@@ -13,6 +13,47 @@ namespace {
 constexpr size_t kMaxMessage = 65535;  // ours: payload of a message that we send (4-byte header)
 constexpr size_t kMaxPongs = 4096;     // ours: bytes waiting, beyond it pings go unanswered (5.5.3)
 constexpr size_t kKeepBuffer = 1024;   // ours: a buffer this small stays for the next message
+// Ours: reads in a row that may bring no data. A flood of empty frames and pings is then left for
+// the next turn, so that it keeps nobody else waiting.
+constexpr int kMostBarren = 16;
+constexpr net::Duration kLingerLimit = net::Duration(30'000'000'000);  // ours: as a dial's
+
+// What a destroyed stream had taken and its peer had not: it goes out, then FIN. Belongs to itself
+// until that is done, or the peer takes too long.
+class Lingering : public std::enable_shared_from_this<Lingering> {
+ public:
+  Lingering(net::Host& host, std::unique_ptr<net::Stream> under, net::Buffer rest, size_t at)
+      : under_(std::move(under)),
+        rest_(std::move(rest)),
+        at_(at),
+        limit_(host.timers(), [this] { end(); }) {}
+  void begin() {
+    limit_.arm_after(kLingerLimit);
+    under_->on_readable({});
+    wait();
+  }
+
+ private:
+  void wait() {
+    under_->on_writable([self = shared_from_this()] { self->push(); });
+  }
+  void push() {
+    const IoResult io = under_->write(net::Bytes(rest_).subspan(at_));
+    at_ += io.count;
+    if (at_ < rest_.size() && io.error == Error::would_block) return wait();
+    end();
+  }
+  void end() {
+    const auto self = shared_from_this();  // the last but that of the stream's callback
+    limit_.cancel();
+    under_.reset();
+  }
+
+  std::unique_ptr<net::Stream> under_;
+  net::Buffer rest_;
+  size_t at_;
+  net::Timer limit_;
+};
 
 class WebSocketStream final : public net::Stream, private FrameReader::Events {
  public:
@@ -31,8 +72,9 @@ class WebSocketStream final : public net::Stream, private FrameReader::Events {
 
   ~WebSocketStream() override {
     *alive_ = nullptr;
-    if (!under_ || close_sent_ || end_ != Error::none) return;
-    say_close(CloseCode::normal, {});
+    if (!close_sent_ && end_ == Error::none) say_close(CloseCode::normal, {});
+    if (out_at_ == out_.size() || broken_ != Error::none) return;
+    std::make_shared<Lingering>(host_, std::move(under_), std::move(out_), out_at_)->begin();
   }
 
   net::Endpoint local() const override { return under_->local(); }
@@ -48,8 +90,12 @@ class WebSocketStream final : public net::Stream, private FrameReader::Events {
       wake(true);  // the stream under us was not asked: it will not tell again
       return {count, Error::none};
     }
-    for (;;) {
+    for (int barren = 0;; ++barren) {
       if (end_ != Error::none) return {0, end_};
+      if (barren == kMostBarren) {
+        wake(true);
+        return {0, Error::would_block};
+      }
       const IoResult io = under_->read(buffer);
       if (io.count == 0) {
         if (io.error != Error::would_block) end_ = io.error;

@@ -31,6 +31,27 @@ bool decode(std::string_view text, std::string& out) {
   return true;
 }
 
+// Control characters and non-characters: brokers may end the connection for them (MQTT 5.0 section
+// 1.5.4; mosquitto does), and that is everybody's here. `text` is well-formed UTF-8.
+bool has_control(std::string_view text) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto at = [&](size_t k) {
+      return i + k < text.size() ? static_cast<uint8_t>(text[i + k]) : uint8_t{0};
+    };
+    if (at(0) < 0x20 || at(0) == 0x7F) return true;
+    if (at(0) == 0xC2 && at(1) < 0xA0) return true;                                     // C1
+    if (at(0) == 0xEF && at(1) == 0xB7 && at(2) >= 0x90 && at(2) <= 0xAF) return true;  // U+FDD0…
+    if (at(0) == 0xEF && at(1) == 0xBF && at(2) >= 0xBE) return true;                   // U+FFFE…
+    if (at(0) >= 0xF0 && (at(1) & 0x0F) == 0x0F && at(2) == 0xBF && at(3) >= 0xBE) return true;
+  }
+  return false;
+}
+
+bool is_printable(std::string_view text) {
+  return std::all_of(text.begin(), text.end(),
+                     [](unsigned char c) { return c >= 0x20 && c < 0x7F; });
+}
+
 // "wait=N" among the preferences (RFC 7240 section 4.3), in seconds.
 net::Duration deadline_of(const http::Request& request, net::Duration most) {
   const std::string_view prefer = request.headers.get("prefer");
@@ -53,9 +74,8 @@ http::Response to_http(Response response) {
   }
   if (!response.content_type.empty()) {
     // A device must not write headers of its own into our answer.
-    const bool clean = std::all_of(response.content_type.begin(), response.content_type.end(),
-                                   [](unsigned char c) { return c >= 0x20 && c < 0x7F; });
-    if (clean) out.headers.add("Content-Type", std::move(response.content_type));
+    if (is_printable(response.content_type))
+      out.headers.add("Content-Type", std::move(response.content_type));
   }
   out.body = std::move(response.body);
   return out;
@@ -96,7 +116,7 @@ net::Result<std::string> topic_of(const GatewayOptions& options, std::string_vie
   if (rest.empty() || rest.front() == '/' || rest.back() == '/' ||
       rest.find("//") != std::string_view::npos)
     return {net::Error::invalid, "the path has an empty level"};
-  if (!mqtt::valid_topic_name(topic) || topic.front() == '$')
+  if (!mqtt::valid_topic_name(topic) || topic.front() == '$' || has_control(topic))
     return {net::Error::invalid, "the path is no topic to publish to"};
   for (const std::string& filter : options.allowed)
     if (mqtt::matches(filter, topic)) return topic;
@@ -117,6 +137,9 @@ http::Handler gateway(Requester& requester, GatewayOptions options) {
                                                                            : status::bad_request;
       return answer(to_http(Response::problem(status, topic.status().detail)));
     }
+    if (!is_printable(request.headers.get("content-type")))
+      return answer(to_http(
+          Response::problem(status::bad_request, "the content type is not printable ASCII")));
     Ask ask;
     ask.topic = *topic;
     ask.method = request.method;

@@ -21,8 +21,8 @@ struct GatewayOptions {
 };
 
 // The topic of an HTTP target: path below options.path, percent-decoded, without the query.
-// not_found: not below the path; invalid: no topic (empty levels, wildcards, "$", bad escapes);
-// not_permitted: none of the allowed filters matches.
+// not_found: not below the path; invalid: no topic (empty levels, wildcards, "$", bad escapes,
+// control characters); not_permitted: none of the allowed filters matches.
 net::Result<std::string> topic_of(const GatewayOptions& options, std::string_view target);
 
 // For http::Server. Status of the answer: the responder's own if it answered; 504 if it did not in

@@ -271,6 +271,47 @@ TEST(HttpClient, WhatWouldBreakItsLineIsNotSent) {
   EXPECT_TRUE(lab.peers.empty());
 }
 
+// RFC 9110 section 10.1.1.
+TEST(HttpClient, ABodyThatExpectsWaitsForTheServersWordButNotForEver) {
+  const auto ask = [](ClientLab& lab) {
+    Request request;
+    request.method = "POST";
+    request.headers.add("Expect", "100-continue");
+    request.body = {'b', 'o', 'd', 'y'};
+    lab.client->request(std::move(request), [&lab](net::Result<Response> r, const Timing& t) {
+      lab.got.push_back({r.status(), r ? std::move(*r) : Response{}, t});
+    });
+    lab.run(500ms);
+    Peer& server = lab.peers.back();
+    EXPECT_EQ(server.got.substr(server.got.size() - 4), "\r\n\r\n") << "the body did not wait";
+    server.got.clear();
+  };
+  ClientLab lab;
+  ask(lab);
+  lab.peers[0].say("HTTP/1.1 100 Continue\r\n\r\n");
+  lab.run();
+  EXPECT_EQ(lab.peers[0].got, "body");
+  lab.peers[0].say(kOk);
+  lab.run(2s);
+  EXPECT_EQ(lab.peers[0].got, "body") << "it was sent twice";
+  lab.peers[0].got.clear();
+  ask(lab);  // on the kept connection, to a server that never says 100
+  lab.run(600ms);
+  EXPECT_EQ(lab.peers[0].got, "body");
+  lab.peers[0].say(kOk);
+  lab.run();
+  ask(lab);  // refused: the body is never sent, and so the connection is of no further use
+  lab.peers[0].say("HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n");
+  lab.run(2s);
+  EXPECT_EQ(lab.peers[0].got, "");
+  EXPECT_EQ(lab.peers[0].end, net::Error::closed);
+  ASSERT_EQ(lab.got.size(), 3u);
+  EXPECT_EQ(lab.got[0].response.status, 200);
+  EXPECT_EQ(lab.got[1].response.status, 200);
+  EXPECT_EQ(lab.got[2].response.status, 417);
+  EXPECT_EQ(lab.connector->connections, 1);
+}
+
 TEST(HttpClient, MayBeDestroyedFromItsCallback) {
   ClientLab lab;
   bool called = false;

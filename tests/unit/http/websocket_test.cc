@@ -2,6 +2,7 @@
 #include "model/http/websocket.h"
 
 #include "model/http/websocket_frames.h"
+#include "model/http/websocket_stream.h"
 #include "tests/unit/http/lab.h"
 #include "tests/unit/http/pipe_connector.h"
 
@@ -201,6 +202,74 @@ TEST(WebSocket, PingsAreAnsweredAndAFloodOfThemIsBounded) {
   lab.accepted[0].say("still alive");
   lab.run();
   EXPECT_EQ(peer.got.substr(peer.got.size() - 11), "still alive");
+}
+
+// Always has something to read, none of which is data.
+class Barren final : public net::Stream {
+ public:
+  explicit Barren(int& reads) : reads_(reads) {}
+  net::Endpoint local() const override { return {}; }
+  net::Endpoint remote() const override { return {}; }
+  net::IoResult read(net::MutableBytes buffer) override {
+    if (++reads_ > 1000) return {0, net::Error::closed};
+    constexpr uint8_t kEmptyFrame[] = {0x82, 0x00};
+    std::copy(std::begin(kEmptyFrame), std::end(kEmptyFrame), buffer.begin());
+    return {sizeof kEmptyFrame, net::Error::none};
+  }
+  net::IoResult write(net::Bytes data) override { return {data.size(), net::Error::none}; }
+  void shutdown_write() override {}
+  void reset() override {}
+  void on_readable(std::function<void()>) override {}
+  void on_writable(std::function<void()>) override {}
+  net::Status set_no_delay(bool) override { return {}; }
+  net::PathStats stats() const override { return {}; }
+
+ private:
+  int& reads_;
+};
+
+TEST(WebSocket, AFloodOfEmptyFramesLeavesTheOthersTheirTurn) {
+  Machine lab;
+  int reads = 0, turns = 0;
+  const auto stream =
+      make_websocket_stream(lab.host(), std::make_unique<Barren>(reads), {}, {false, 65536});
+  uint8_t piece[100];
+  stream->on_readable([&] {
+    ++turns;
+    while (stream->read(piece).count > 0) {
+    }
+  });
+  EXPECT_EQ(stream->read(piece).error, net::Error::would_block);
+  EXPECT_LT(reads, 100);
+  lab.run();
+  EXPECT_GT(reads, 1000) << "nobody came back to it";
+  EXPECT_GT(turns, 10);
+}
+
+TEST(WebSocket, WhatWasWrittenArrivesThoughTheStreamIsDestroyed) {
+  for (const bool reads_at_last : {true, false}) {
+    Machine lab;
+    net::PipeOptions options;
+    options.capacity = 1000;
+    auto [mine, its] = net::make_pipe(lab.host(), options);
+    auto stream = make_websocket_stream(lab.host(), std::move(mine), {}, {true, 65536});
+    const net::Buffer data(50000, 'd');
+    ASSERT_EQ(stream->write(data).count, data.size());
+    stream.reset();
+    Peer peer(std::move(its));
+    peer.paused = !reads_at_last;
+    lab.run(1s);
+    if (reads_at_last) {
+      EXPECT_EQ(peer.got.size(), 4 + data.size() + 4);  // and the close frame
+      EXPECT_EQ(peer.end, net::Error::closed);
+    } else {
+      lab.run(60s);
+      peer.paused = false;
+      peer.read();
+      EXPECT_LT(peer.got.size(), 2000u) << "it waited for ever";
+      EXPECT_NE(peer.end, net::Error::none);
+    }
+  }
 }
 
 TEST(WebSocket, ViolationsCloseWithTheirCode) {

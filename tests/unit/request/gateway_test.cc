@@ -33,6 +33,13 @@ TEST(Gateway, PathsBecomeTopicsOrAreRefused) {
       {"/api/devices/%zz", nullptr, net::Error::invalid},
       {"/api/devices/%00", nullptr, net::Error::invalid},
       {"/api/devices/%FF", nullptr, net::Error::invalid},
+      {"/api/devices/%01", nullptr, net::Error::invalid},
+      {"/api/devices/%7F", nullptr, net::Error::invalid},
+      {"/api/devices/%C2%85", nullptr, net::Error::invalid},
+      {"/api/devices/%EF%BF%BE", nullptr, net::Error::invalid},
+      {"/api/devices/%EF%B7%90", nullptr, net::Error::invalid},
+      {"/api/devices/%F0%9F%BF%BF", nullptr, net::Error::invalid},
+      {"/api/devices/%F0%9F%98%80", "home/devices/\xF0\x9F\x98\x80", net::Error::none},
   };
   for (const Row& row : table) {
     const auto topic = topic_of(options, row.target);

@@ -140,6 +140,7 @@ std::string base64(Bytes bytes) {
 }
 
 Buffer from_base64(std::string_view text) {
+  if (text.empty()) return {};  // libsodium wants no null pointer
   Buffer out(text.size());
   size_t size = 0;
   const char* end = nullptr;

@@ -109,9 +109,9 @@ Status Context::open() {
                      static_cast<unsigned>(protocol.size())});
   }
   if (server_ && options_.resumption) {
-    auto key = ticket_key(host_, options_.ticket_key);
-    if (!key) return key.status();
-    ticket_key_ = std::move(*key);
+    const auto master = ticket_master(host_, options_.ticket_key);
+    if (!master) return master.status();
+    ticket_master_ = *master;
     if (options_.early_data > 0) anti_replay_ = std::make_unique<AntiReplay>();
   }
   return reload();
@@ -121,6 +121,7 @@ Status Context::reload() {
   auto fresh = read_credentials();
   if (!fresh) return fresh.status();
   credentials_ = std::move(*fresh);
+  resumption_ = {};  // made with what we were and whom we trusted before
   return {};
 }
 
@@ -130,6 +131,7 @@ Result<std::shared_ptr<Credentials>> Context::read_credentials() const {
     const Status status = read_certificate(*out);
     if (!status) return status;
   }
+  if (server_) out->ticket_key = ticket_key(ticket_master_, {});
   if (!options_.trust.empty()) {
     const auto pem = host_.secret(options_.trust);
     if (!pem) return Status(pem.error(), "trust: " + pem.status().detail);
@@ -139,6 +141,8 @@ Result<std::shared_ptr<Credentials>> Context::read_credentials() const {
     if (count < 0) return wrong("trust", options_.trust, count);
     if (count == 0)
       return {Error::invalid, "secret '" + options_.trust + "' holds no certificate to trust"};
+    if (server_ && options_.peer != TlsPeer::none)
+      out->ticket_key = ticket_key(ticket_master_, *pem);
   } else if (!server_ && !options_.insecure) {
     gnutls_certificate_set_x509_system_trust(out->handle);
   }
@@ -206,7 +210,7 @@ gnutls_session_t Context::make_session(const std::string& name) {
                  : options_.peer == TlsPeer::optional ? GNUTLS_CERT_REQUEST
                                                       : GNUTLS_CERT_IGNORE);
     if (options_.resumption) {
-      const gnutls_datum_t key = datum(ticket_key_);
+      const gnutls_datum_t key = datum(credentials_->ticket_key);
       gnutls_session_ticket_enable_server(session, &key);
       gnutls_db_set_cache_expiration(session, kTicketLife);
     }

@@ -19,6 +19,7 @@ class Session;
 // Certificates, key and trust as they were when read. Sessions keep theirs over a reload.
 struct Credentials {
   gnutls_certificate_credentials_t handle = nullptr;
+  Buffer ticket_key;  // server
   Credentials() { gnutls_certificate_allocate_credentials(&handle); }
   ~Credentials() { gnutls_certificate_free_credentials(handle); }
   Credentials(const Credentials&) = delete;
@@ -64,7 +65,7 @@ class Context final : public TlsContext {
   gnutls_priority_t priority_ = nullptr;
   std::shared_ptr<Credentials> credentials_;
   std::vector<gnutls_datum_t> alpn_;
-  Buffer ticket_key_;
+  Key ticket_master_{};
   std::unique_ptr<AntiReplay> anti_replay_;
   ResumptionCache resumption_;
   Buffer incoming_, outgoing_;

@@ -194,7 +194,13 @@ bool Session::fetch() {
       flush();
       return false;
     } else if (result == GNUTLS_E_REHANDSHAKE) {
+      // Whoever asks again and again and does not read our word is not answered without end.
+      if (blocked_) {
+        die(Error::reset);
+        break;
+      }
       gnutls_alert_send(session_, GNUTLS_AL_WARNING, GNUTLS_A_NO_RENEGOTIATION);
+      flush();
     } else if (result == GNUTLS_E_PREMATURE_TERMINATION) {
       die(Error::reset);
     } else if (result == GNUTLS_E_PULL_ERROR) {

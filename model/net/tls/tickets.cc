@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "model/net/crypto.h"
-
 namespace culvert::net::tls {
 namespace {
 
@@ -39,20 +37,23 @@ void ResumptionCache::forget(const std::string& name) {
   index_.erase(found);
 }
 
-Result<Buffer> ticket_key(Host& host, const std::string& secret) {
+Result<Key> ticket_master(Host& host, const std::string& secret) {
   Key master;
   if (secret.empty()) {
     host.secure_random(master);
-  } else {
-    const auto bytes = host.secret(secret);
-    if (!bytes) return Status(bytes.error(), "ticket key: " + bytes.status().detail);
-    if (bytes->size() < 16)
-      return {Error::invalid, "ticket key: the secret '" + secret + "' is shorter than 16 bytes"};
-    master = key_from(*bytes);
+    return master;
   }
+  const auto bytes = host.secret(secret);
+  if (!bytes) return Status(bytes.error(), "ticket key: " + bytes.status().detail);
+  if (bytes->size() < 16)
+    return {Error::invalid, "ticket key: the secret '" + secret + "' is shorter than 16 bytes"};
+  return key_from(*bytes);
+}
+
+Buffer ticket_key(const Key& master, Bytes trust) {
   Buffer key;  // GnuTLS wants 64 bytes (gnutls_session_ticket_key_generate)
   for (const std::string_view half : {"tls ticket 1", "tls ticket 2"}) {
-    const Key part = derive_key(master, half);
+    const Key part = derive_key(master, half, trust);
     key.insert(key.end(), part.begin(), part.end());
   }
   return key;

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "model/net/bytes.h"
+#include "model/net/crypto.h"
 #include "model/net/error.h"
 #include "model/net/host.h"
 
@@ -33,8 +34,12 @@ class ResumptionCache {
   boost::unordered_flat_map<std::string, std::list<Entry>::iterator> index_;
 };
 
-// The server's 64 bytes: derived from a secret, so that tickets outlive a restart, or random.
-Result<Buffer> ticket_key(Host& host, const std::string& secret);
+// What a server's ticket keys come from: a secret, so that tickets outlive a restart, or chance.
+Result<Key> ticket_master(Host& host, const std::string& secret);
+// 64 bytes. A ticket speaks for the client whose certificate was verified when it was made; so its
+// key goes with `trust`, the CAs of clients if they are asked for certificates: once these change,
+// everybody shows a certificate again.
+Buffer ticket_key(const Key& master, Bytes trust);
 
 // Remembers the ClientHellos that brought early data for as long as GnuTLS' window says. Full, or
 // met before: the early data are refused, and the client sends them again after the handshake.

@@ -292,6 +292,49 @@ TEST_F(TlsHandshakeTest, reload_serves_the_new_certificate_and_keeps_the_old_one
   ASSERT_TRUE(until([&] { return there.heard == "still here"; }));
 }
 
+TEST_F(TlsHandshakeTest, tickets_end_with_the_trust_that_their_client_was_let_in_by) {
+  server_options.peer = TlsPeer::required;
+  server_options.trust = "clients.pem";
+  server_options.ticket_key = "tickets";
+  client_options.certificate = "client.pem";
+  client_options.key = "client.key";
+  for (const TlsVersions versions : {TlsVersions::v13, TlsVersions::v12}) {
+    server_options.versions = versions;
+    lone.secret("clients.pem", pki().ca);
+    server_context.reset(), client_context.reset();
+    const auto visit = [&](bool resumed) {
+      shake();
+      EXPECT_EQ(near->info().resumed, resumed);
+      settle();
+      uint8_t buffer[16];
+      near->read(buffer);  // the ticket
+    };
+    visit(false);
+    visit(true);
+    EXPECT_TRUE(server_context->reload());
+    visit(true);  // nothing has changed
+    lone.secret("clients.pem", pki().ca + pki().other_ca);
+    EXPECT_TRUE(server_context->reload());
+    visit(false);
+    lone.secret("clients.pem", pki().other_ca);
+    EXPECT_TRUE(server_context->reload());
+    begin();
+    ASSERT_TRUE(over());
+    EXPECT_FALSE(far) << "let in by a ticket, though its CA is trusted no more";
+    EXPECT_NE(server_status.detail.find("certificate"), std::string::npos) << server_status.detail;
+  }
+}
+
+TEST_F(TlsHandshakeTest, a_client_that_becomes_another_resumes_nothing) {
+  shake();
+  settle();
+  uint8_t buffer[16];
+  near->read(buffer);
+  ASSERT_TRUE(client_context->reload());
+  shake();
+  EXPECT_FALSE(near->info().resumed);
+}
+
 TEST_F(TlsHandshakeTest, wrong_options_are_refused_with_a_sentence) {
   struct Row {
     std::function<void(TlsOptions&)> spoil;

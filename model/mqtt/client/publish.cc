@@ -1,5 +1,8 @@
 // The application's side of a client: what it publishes, wishes for and acknowledges.
+#include <algorithm>
+
 #include "model/mqtt/client/impl.h"
+#include "model/mqtt/text.h"
 #include "model/mqtt/topic.h"
 
 namespace culvert::mqtt {
@@ -12,6 +15,15 @@ PublishOutcome failed(net::Error error, const char* sentence, Reason reason = Re
   outcome.status = {error, sentence};
   outcome.reason = reason;
   return outcome;
+}
+
+// A broker ends the connection over text that is none (1.5.4), and a message that is kept would be
+// sent again on the next one, and so on.
+bool texts_are_text(const MessageProperties& properties) {
+  return scan_text(properties.content_type).ok() &&
+         std::all_of(properties.user.begin(), properties.user.end(), [](const UserProperty& user) {
+           return scan_text(user.name).ok() && scan_text(user.value).ok();
+         });
 }
 
 net::Time expiry_of(const Publish& message, net::Time now) {
@@ -43,6 +55,8 @@ net::Status Client::Impl::publish(const Publish& message, PublishDone done, net:
     return {net::Error::invalid, "topic aliases are the client's own business"};
   if (message.properties.response_topic && !valid_topic_name(*message.properties.response_topic))
     return {net::Error::invalid, "a response topic is a topic's name, without + and #"};
+  if (!texts_are_text(message.properties))
+    return {net::Error::invalid, "a content type or user property is not UTF-8, or holds a NUL"};
   if (stopping_ || phase_ == Phase::over) {
     later(std::move(done), failed(net::Error::closed, "the client was stopped"));
     return {};

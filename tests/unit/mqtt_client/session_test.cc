@@ -302,6 +302,14 @@ TEST_P(Session, NonsenseIsRefusedAtOnce) {
   EXPECT_EQ(client->publish(message("a/+", "x", 0)).error, net::Error::invalid);
   EXPECT_EQ(client->publish(message("", "x", 0)).error, net::Error::invalid);
   EXPECT_EQ(client->publish(message("t", "x", 3)).error, net::Error::invalid);
+  for (const char* no_text : {"\xff", "\xc3", "a\xed\xa0\x80"}) {
+    OutgoingMessage typed = message("t", "x", 1), named = typed, valued = typed;
+    typed.properties.content_type = no_text;
+    named.properties.user.emplace_back(no_text, "v");
+    valued.properties.user.emplace_back("n", no_text);
+    for (OutgoingMessage* each : {&typed, &named, &valued})
+      EXPECT_EQ(client->publish(*each).error, net::Error::invalid);
+  }
   EXPECT_EQ(client->subscribe({{"a/#/b", {}}}).error, net::Error::invalid);
   EXPECT_EQ(client->subscribe({}).error, net::Error::invalid);
   SubscriptionOptions no_local;

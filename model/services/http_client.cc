@@ -249,6 +249,9 @@ class HttpClientBlueprint : public Blueprint {
     if (!options_.method.empty() && !http::is_token(options_.method))
       return {net::Error::invalid, "'" + options_.method + "' is no method"};
     if (options_.patience < 1ms) return {net::Error::invalid, "--patience-ms must be 1 or more"};
+    if (options_.reach.early_data > 0 && !is_safe())
+      return {net::Error::invalid,
+              "early data can be replayed: --early-data goes with GET, HEAD and OPTIONS only"};
     return services::check(options_.reach);
   }
   net::Result<std::unique_ptr<Service>> build(net::Host& host) override {
@@ -256,6 +259,13 @@ class HttpClientBlueprint : public Blueprint {
   }
 
  private:
+  // RFC 8470 section 3, RFC 9110 section 9.2.1.
+  bool is_safe() const {
+    const std::string& method = options_.method;
+    if (method.empty()) return options_.data.empty() && options_.data_bytes == 0;
+    return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "TRACE";
+  }
+
   HttpClientOptions options_;
 };
 

@@ -136,7 +136,8 @@ void add_http_reach(CLI::App& app, HttpReach& options) {
   app.add_option("--client-key", options.key, "secret with its key");
   add_versions(app, options.tls_versions);
   app.add_flag("--no-tls-resumption", options.no_resumption, "a full handshake every time");
-  app.add_option("--early-data", options.early_data, "bytes sent before the handshake is done");
+  app.add_option("--early-data", options.early_data,
+                 "bytes sent before the handshake is done; with safe methods only");
   app.add_flag("--tls-key-log", options.key_log, "events with what decrypts the TLS (tests only)");
   add_target(app, "--proxy", options.proxy, "HTTP proxy to CONNECT through");
   app.add_option("--proxy-user", options.proxy_user, "log in there (Basic)");

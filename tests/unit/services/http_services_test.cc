@@ -148,6 +148,7 @@ TEST(HttpServices, WrongCommandLinesAreOneSentence) {
       {{"http-client", "--url", "ftp://a/"}, "ftp://a/"},
       {{"http-client", "--url", "http://a/", "-H", "no colon"}, "no colon"},
       {{"http-client", "--url", "http://a/", "-X", "G T"}, "G T"},
+      {{"http-client", "--url", "https://a/", "-d", "on", "--early-data", "100"}, "early data"},
       {{"http-client", "--url", "http://a/", "--headers", "opera"}, "--headers"},
       {{"http-relay", "--listen", "1.2.3.4:1", "--device", "a/b"}, "a/b"},
       {{"http-agent", "--relay", "nowhere", "--device", "a"}, "nowhere"},

@@ -17,7 +17,7 @@ _KEYS = {"name", "of", "about", "field", "only_if", "from", "to", "match", "meas
 _NEEDS_FIELD = {"all", "any", "max", "min", "sum", "first", "last"} | _MIDDLES
 _PAIRED = {"max", "min"} | _MIDDLES
 _PICKS = ("first", "last", "each")
-_EVENT = re.compile(r"^[a-z0-9_]+\.[a-z0-9_]+$")
+_EVENT = re.compile(r"^[a-z0-9_-]+\.[a-z0-9_]+$")
 
 
 def check_measures(measures):

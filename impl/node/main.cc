@@ -110,7 +110,9 @@ int run(const Options& options) {
   int status = 0;
   (*service)->use_calendar(calendar());
   (*service)->on_complaint([](std::string_view sentence) { complain(sentence, 0); });
-  (*service)->on_output([](net::Bytes text) { write_all(STDOUT_FILENO, text); });
+  // Who commands a service hears its events; nothing else may stand between them.
+  if (!options.control || *opened != STDOUT_FILENO)
+    (*service)->on_output([](net::Bytes text) { write_all(STDOUT_FILENO, text); });
   (*service)->on_finished([&](net::Status outcome) {
     if (!options.once && !(*service)->is_tool()) return;
     const bool silent = (*service)->is_tool() && outcome.detail.empty();  // it has said it all

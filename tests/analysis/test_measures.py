@@ -44,6 +44,7 @@ def test_numbers(of, expected):
 def test_numbers_of_nothing():
     assert value({"of": "max", "event": "punch.result", "field": "n"}, []) is None
     assert value({"of": "count", "event": "punch.result"}, []) == 0
+    assert value({"of": "count", "event": "home-monitor.answered"}, []) == 0  # as services are called
 
 
 def test_true_is_not_the_number_one():

@@ -157,7 +157,8 @@ class Run:
             node, name = service["node"], service["name"]
             argv = [self._program("culvert-node"), *service["argv"], *self._common(node),
                     "--secrets", f"{confine.WORK}/secrets", "--names", f"{confine.WORK}/names",
-                    "--data", f"{confine.WORK}/data/{node}", "--control", "stdin"]
+                    "--data", f"{confine.WORK}/data/{node}", "--control", "stdin",
+                    "--events", "stdout"]
             daemon = Daemon(f"{node}: culvert-node {name}", self.order[node], argv,
                             self.network[node], NICE_SERVICE)
             self.services[node, name] = daemon

@@ -27,15 +27,15 @@ class HttpRelay : public Service {
     for (const std::string& text : options_.devices) {
       const size_t equals = text.find('=');
       const std::string name = text.substr(0, equals);
-      const auto secret =
-          host_.secret(equals == std::string::npos ? "device-" + name : text.substr(equals + 1));
-      if (!secret) return secret.status();
-      options_.relay.devices.emplace_back(name, http::token_of(*secret));
+      auto token =
+          token_in(equals == std::string::npos ? "device-" + name : text.substr(equals + 1));
+      if (!token) return token.status();
+      options_.relay.devices.emplace_back(name, std::move(*token));
     }
     if (!options_.requesters.empty()) {
-      const auto secret = host_.secret(options_.requesters);
-      if (!secret) return secret.status();
-      options_.relay.requester_token = http::token_of(*secret);
+      auto token = token_in(options_.requesters);
+      if (!token) return token.status();
+      options_.relay.requester_token = std::move(*token);
     }
     relay_ = std::make_unique<http::PollRelay>(host_, options_.relay);
     relay_->on_event([this](const http::PollRelayEvent& event) { note(event); });
@@ -57,6 +57,15 @@ class HttpRelay : public Service {
   }
 
  private:
+  // An empty one would let everybody ask, and no device poll.
+  net::Result<std::string> token_in(const std::string& name) {
+    const auto secret = host_.secret(name);
+    if (!secret) return secret.status();
+    std::string token = http::token_of(*secret);
+    if (token.empty()) return {net::Error::invalid, "the secret '" + name + "' is empty"};
+    return token;
+  }
+
   void note(const http::PollRelayEvent& event) {
     if (++events_ > kRelayLogAll && events_ % kRelayLogEvery != 0) return;
     std::vector<net::Field> fields{{"device", event.device}};

@@ -117,6 +117,20 @@ TEST(HttpServices, ADeviceBehindNatIsReachedThroughTheRelayInR1PlusR2) {
   EXPECT_EQ(lab.field("client", "response", "status"), "404");
 }
 
+TEST(HttpServices, ARelayIsNotOpenToAllBecauseASecretIsEmpty) {
+  HttpLab lab;
+  lab.net.secret("nothing", "\n");
+  for (const std::vector<std::string>& more :
+       {std::vector<std::string>{"--device", "a", "--requesters", "nothing"},
+        std::vector<std::string>{"--device", "a=nothing"}}) {
+    std::vector<std::string> argv{"http-relay", "--listen", "203.0.113.10:80"};
+    argv.insert(argv.end(), more.begin(), more.end());
+    auto relay = make(lab.net.at(lab.server), argv);
+    ASSERT_TRUE(relay.ok()) << relay.status().to_string();
+    EXPECT_EQ((*relay)->start().error, net::Error::invalid);
+  }
+}
+
 TEST(HttpServices, TheMonitorMeasuresThePhasesOfOurBroker) {
   HttpLab lab;
   lab.run(lab.server, {"mqtt-broker", "--listen", "203.0.113.10:1883", "--anonymous"});

@@ -67,7 +67,8 @@ net::Result<int> open_events(const std::string& name, bool prints) {
   if (name == "stdout") return STDOUT_FILENO;
   if (name == "stderr") return STDERR_FILENO;
   if (name == "none") return -1;
-  const int fd = ::open(name.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  // For its owner only: with --key-log there is in it what decrypts the traffic.
+  const int fd = ::open(name.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   if (fd < 0) return {net::Error::failed, "--events: cannot write to '" + name + "'"};
   return fd;
 }

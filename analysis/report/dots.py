@@ -36,11 +36,11 @@ class Dots:
         self.parts.append('<line class="iv s%d" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/>' % (
             series % 8, self.px(low), self.px(high), y, y))
 
-    def mark(self, row, x, title=""):
-        """What theory says: a line across the row."""
-        y = self.py(row)
+    def mark(self, row, x, title="", offset=0.0):
+        """What theory says: an upright stroke."""
+        y = self.py(row, offset)
         self.parts.append('<path class="rule" d="M%.1f %.1fV%.1f"><title>%s</title></path>'
-                          % (self.px(x), y - ROW * 0.42, y + ROW * 0.42, escape(title)))
+                          % (self.px(x), y - ROW * 0.3, y + ROW * 0.3, escape(title)))
 
     def key(self, name, series):
         self.keys.append((name, series))

@@ -1,8 +1,7 @@
 """Figures of what a message costs over MQTT and HTTP, for scenarios that ask for `messages`."""
 
-import math
-
 from analysis import plan as plans
+from analysis.report import message_latency
 from analysis.report.dots import Dots
 from analysis.report.svg import Chart
 from analysis.summary import value
@@ -20,8 +19,10 @@ def message_figures(result):
     if not rows:
         return []
     made = [against_theory(result, rows), on_the_line(result, rows, "bytes"),
-            on_the_line(result, rows, "packets"), break_even(result, rows), handshakes(result, rows),
-            over_the_air(result, rows), over_loss(result, rows)]
+            on_the_line(result, rows, "packets")]
+    made += [break_even(result, rows, voice) for voice in _voices(rows)]
+    made += [handshakes(result, rows), over_the_air(result, rows)]
+    made += message_latency.figures(result, rows, _at, _name)
     return [m for m in made if m]
 
 
@@ -85,6 +86,7 @@ def against_theory(result, rows):
 def on_the_line(result, rows, what):
     rows = [r for r in rows if _at(r, operation="publish", tls=None)
             and plans.plain(value(r, "tls")) in ("none", "1.3")
+            and (value(r, "protocol") != "mqtt3" or plans.plain(value(r, "tls")) == "none")
             and type(value(r, what)) in (int, float)]
     groups = _groups(rows, lambda r: (_name(r) + (", TLS 1.3" if value(r, "tls") == "1.3" else "")))
     if len(groups) < 3:
@@ -100,47 +102,55 @@ def on_the_line(result, rows, what):
             mine = [r for r in groups[name] if r["voice"] == voice]
             if mine:
                 middle, expected = _middle(mine, what), _middle(mine, what + "_theory")
+                if expected:
+                    chart.mark(name, expected, "%s, %s: predicted %.5g" % (
+                        name, plans.voice_name(voice), expected), offset)
                 chart.point(name, middle, series, "%s, %s: %.5g, predicted %.5g" % (
                     name, plans.voice_name(voice), middle, expected or 0),
                     "%s/%s" % (result.key, mine[0]["id"]), offset)
         offs = [value(r, what + "_off") for r in rows if r["voice"] == voice
                 and value(r, what + "_off") is not None]
-        note = ", measured ÷ predicted %.3f to %.3f" % (min(offs), max(offs)) if offs else ""
+        exact = [value(r, "as_predicted") for r in rows if r["voice"] == voice
+                 and type(value(r, "as_predicted")) in (int, float)]
+        note = ", median message ÷ predicted %.3f to %.3f" % (min(offs), max(offs)) if offs else ""
+        if exact:
+            note += "; %.3g %% of all messages to the byte" % (100 * sum(exact) / len(exact))
         chart.key(plans.voice_name(voice) + note, series)
-    return ("%s per message" % what.capitalize(), "A publish of 32 bytes, acknowledgements and, when "
-            "cold, connecting and closing included. HTTP: a POST.", chart.text("%s per message" % what))
+    return ("%s per message" % what.capitalize(), "A publish of 32 bytes, near, acknowledgements and, "
+            "when cold, connecting and closing included; mean of a run. HTTP: a POST. Upright strokes: what "
+            "message sizes and the world's acknowledgement rule predict.",
+            chart.text("%s per message" % what))
 
 
-def break_even(result, rows):
+def break_even(result, rows, voice):
     rows = [r for r in rows if _at(r, operation="request", placement=None, onward=None)
-            and (plans.plain(value(r, "qos")) in ("1", "-") or value(r, "onward") == "pubrel") and value(r, "r2_over_r1") is not None
-            and value(r, "protocol") != "mqtt3"]
-    groups = _groups(rows, lambda r: (r["voice"], _name(r)))
+            and (plans.plain(value(r, "qos")) in ("1", "-") or value(r, "onward") == "pubrel")
+            and value(r, "r2_over_r1") is not None and value(r, "protocol") != "mqtt3"
+            and r["voice"] == voice]
+    groups = _groups(rows, _name)
     xs = sorted({value(r, "r2_over_r1") for r in rows})
     if len(xs) < 2:
         return None
-    voice = _voices(rows)[0]
-    groups = {k: v for k, v in groups.items() if k[0] == voice}
-    top = max(value(r, "rtts") for r in rows if r["voice"] == voice) * 1.05
+    top = max(max(value(r, "rtts"), value(r, "rtts_theory") or 0) for r in rows) * 1.05
     chart = Chart((0, max(xs)), (0, top), "R2 ÷ R1: how far the server is from the broker",
-                  "round trips until the answer")
+                  "round trips (R1) until the answer")
     for series, (key, mine) in enumerate(sorted(groups.items())):
         by = _groups(mine, lambda r: value(r, "r2_over_r1"))
-        points = [(x, _middle(by[x], "rtts")) for x in sorted(by)]
-        chart.line(points, series, key[1])
-        for x, y in points:
-            chart.point(x, y, series, "%s at R2 = %.2f R1: %.2f round trips" % (key[1], x, y),
-                        "%s/%s" % (result.key, by[x][0]["id"]))
-        chart.key(key[1], series)
-    return ("Break-even of MQTT and HTTP", "A request and its answer, device to server (%s). HTTP goes "
-            "there directly, which a server behind NAT does not allow; MQTT and the long poll go by "
-            "way of the broker, R1 + R2. Where lines cross is the break-even."
-            % plans.voice_name(voice), chart.text("Break-even"))
+        chart.line([(x, _middle(by[x], "rtts_theory")) for x in sorted(by)], series, key + ", theory")
+        for x in sorted(by):
+            y = _middle(by[x], "rtts")
+            chart.point(x, y, series, "%s at R2 = %.2f R1: %.2f round trips, theory %.2f" % (
+                key, x, y, _middle(by[x], "rtts_theory")), "%s/%s" % (result.key, by[x][0]["id"]))
+        chart.key(key, series)
+    return ("Break-even of MQTT and HTTP, %s" % plans.voice_name(voice), "A request and its answer, "
+            "device to server. HTTP goes there directly, which a server behind NAT does not allow; MQTT "
+            "and the long poll go by way of the broker, R1 + R2. Lines are theory, marks measured; where "
+            "lines cross is the break-even.", chart.text("Break-even, %s" % plans.voice_name(voice)))
 
 
 def handshakes(result, rows):
     rows = [r for r in rows if _at(r, operation="publish", connection="cold", tls=None)
-            and plans.plain(value(r, "qos")) in ("1", "-")]
+            and plans.plain(value(r, "qos")) in ("1", "-") and value(r, "protocol") != "mqtt3"]
     kinds = [t for t in TLS if any(plans.plain(value(r, "tls")) == t for r in rows)]
     if len(kinds) < 2:
         return None
@@ -152,13 +162,15 @@ def handshakes(result, rows):
         offset = (series - (len(groups) - 1) / 2) * 0.07
         by = _groups(groups[key], lambda r: plans.plain(value(r, "tls")))
         points = [(kinds.index(k) + offset, _middle(by[k], "rtts"), k) for k in kinds if k in by]
-        chart.line([p[:2] for p in points], series)
+        theory = [(kinds.index(k), _middle(by[k], "rtts_theory")) for k in kinds if k in by]
+        if all(y is not None for _, y in theory):
+            chart.line(theory, series, "%s, theory" % key[1])
         for x, y, k in points:
             chart.point(x, y, series, "%s, %s, TLS %s: %.2f" % (
                 plans.voice_name(key[0]), key[1], k, y), "%s/%s" % (result.key, by[k][0]["id"]))
         chart.key("%s, %s" % (plans.voice_name(key[0]), key[1]), series)
     return ("What TLS and a cold start cost", "From nothing to the acknowledgement, on a connection of "
-            "its own; a message on a connection that is there takes 1.",
+            "its own; a message on a connection that is there takes 1. Lines are theory, marks measured.",
             chart.text("Cost of a cold start"))
 
 
@@ -188,35 +200,3 @@ def over_the_air(result, rows):
         chart.key("%s, radio %s" % (plans.voice_name(key[0]), key[1]), series)
     return ("Over 4G", "Without TLS, server near the broker. A radio that slept takes 260 ms to wake "
             "before anything moves.", chart.text("Latency over 4G"))
-
-
-def over_loss(result, rows):
-    rows = [r for r in rows if _at(r, loss=None, operation="publish", connection="warm")
-            and value(r, "protocol") != "mqtt3"]
-    levels = sorted({float(value(r, "loss")) for r in rows})
-    if len(levels) < 2:
-        return None
-    voice = _voices(rows)[0]
-    mine = [r for r in rows if r["voice"] == voice and (value(r, "p90_ms") or 0) > 0]
-    groups = _groups(mine, _name)
-    low = math.log10(min(value(r, "latency_ms") for r in mine) / 1.3)
-    high = math.log10(max(value(r, "p90_ms") for r in mine) * 1.3)
-    ticks = [(math.log10(v), "%g" % v) for v in (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)]
-    chart = Chart((-0.5, len(levels) - 0.5), (low, high), "packets lost on the access line",
-                  "ms, median and 90 of 100",
-                  x_ticks=[(i, "%g %%" % (100 * l)) for i, l in enumerate(levels)],
-                  y_ticks=[t for t in ticks if low <= t[0] <= high])
-    for series, name in enumerate(sorted(groups)):
-        offset = (series - (len(groups) - 1) / 2) * 0.1
-        by = _groups(groups[name], lambda r: float(value(r, "loss")))
-        at = [(levels.index(l) + offset, _middle(by[l], "latency_ms"), _middle(by[l], "p90_ms"), l)
-              for l in levels if l in by]
-        chart.line([(x, math.log10(p90)) for x, _, p90, _ in at], series, name)
-        for x, middle, p90, level in at:
-            chart.interval(x, math.log10(middle), math.log10(p90), series)
-            chart.point(x, math.log10(p90), series, "%s, loss %g %%: median %.1f ms, 90 of 100 below "
-                        "%.1f" % (name, 100 * level, middle, p90),
-                        "%s/%s" % (result.key, by[level][0]["id"]))
-        chart.key(name, series)
-    return ("Latency against loss", "A publish on a warm connection (%s): bars from the median to the "
-            "90th of 100." % plans.voice_name(voice), chart.text("Latency against loss"))

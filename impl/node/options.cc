@@ -85,6 +85,11 @@ bool takes_value(const std::string& name) {
   return false;
 }
 
+// Where -h is mosquitto's for the broker's host, not help.
+bool has_host_option(const std::string& name) {
+  return name == "mqtt-pub" || name == "mqtt-sub" || name == "mqtt-rr";
+}
+
 }  // namespace
 
 bool is_command(const std::string& name) {
@@ -139,7 +144,7 @@ net::Result<Options> parse(const std::vector<std::string>& arguments) {
       options.sync = true;
     } else if (argument == "--help" ||
                (argument == "-h" &&
-                (options.service.empty() || !is_command(options.service[0])))) {  // -h HOST there
+                (options.service.empty() || !has_host_option(options.service[0])))) {
       options.what = options.service.empty() ? Options::Do::help : Options::Do::service_help;
       return options;
     } else if (options.service.empty() && argument == "--list") {

@@ -47,10 +47,8 @@ class HomeDevice : public Service {
     will.delay_s = options_.will_delay_s;
     client_options->will = std::move(will);
     client_ = std::make_unique<mqtt::Client>(host_, std::move(*client_options), std::move(*way));
-    client_->on_lost([this](const mqtt::Client::Lost& lost) {
-      host_.log().write(kHomeDevice, "lost",
-                        {{"phase", lost.phase}, {"why", lost.status.to_string()}});
-    });
+    client_->on_lost(
+        [this](const mqtt::Client::Lost& lost) { log_lost(host_, kHomeDevice, lost); });
     inbox_ = std::make_unique<request::Inbox>(*client_);
     inbox_->on_connected([this](const mqtt::ConnectedInfo&) {
       publish("status", "online", 1, true);

@@ -27,10 +27,8 @@ class HomeMonitor : public Service {
     auto client = make_client(host_, options_.connection);
     if (!client) return client.status();
     client_ = std::move(*client);
-    client_->on_lost([this](const mqtt::Client::Lost& lost) {
-      host_.log().write(kHomeMonitor, "lost",
-                        {{"phase", lost.phase}, {"why", lost.status.to_string()}});
-    });
+    client_->on_lost(
+        [this](const mqtt::Client::Lost& lost) { log_lost(host_, kHomeMonitor, lost); });
     inbox_ = std::make_unique<request::Inbox>(*client_);
     request::RequesterOptions requester;
     requester.version =

@@ -34,10 +34,8 @@ class HttpGateway : public Service {
     if (!listener) return listener.status();
     listener_ = std::move(*listener);
     client_ = std::move(*client);
-    client_->on_lost([this](const mqtt::Client::Lost& lost) {
-      host_.log().write(kHttpGateway, "lost",
-                        {{"phase", lost.phase}, {"why", lost.status.to_string()}});
-    });
+    client_->on_lost(
+        [this](const mqtt::Client::Lost& lost) { log_lost(host_, kHttpGateway, lost); });
     inbox_ = std::make_unique<request::Inbox>(*client_);
     inbox_->on_connected([this](const mqtt::ConnectedInfo&) {
       host_.log().write(kHttpGateway, "ready", {{"local", listener_->local()}});

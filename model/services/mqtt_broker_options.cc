@@ -266,6 +266,9 @@ net::Status settle(MqttBrokerOptions& o) {
     return wrong("--client-certificates needs --trust");
   if (o.access.certificate_is_user && o.client_certificates == "none")
     return wrong("--certificate-is-user needs --client-certificates optional or required");
+  if (o.ws_path.empty() || o.ws_path[0] != '/') return wrong("--ws-path does not begin with '/'");
+  if (o.broker.response_prefix.find_first_of("+#") != std::string::npos)
+    return wrong("--response-prefix has a wildcard");
   if (!o.access.anonymous && o.access.passwords.empty() && !o.access.certificate_is_user)
     return wrong("nobody would be let in: give --passwords, --certificate-is-user or --anonymous");
   if (o.qos2 == "at-pubrel") o.broker.qos2 = mqtt::OnwardQos2::at_pubrel;

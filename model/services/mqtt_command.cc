@@ -270,10 +270,7 @@ net::Status MqttCommandService::make_client(
     if (connected_) connected_(info);
   });
   client_->on_lost([this](const mqtt::Client::Lost& lost) {
-    host_.log().write(name_, "lost",
-                      {{"phase", lost.phase},
-                       {"reason", to_string(lost.reason)},
-                       {"why", lost.status.to_string()}});
+    log_lost(host_, name_, lost);
     if (command_.debug)
       text("Lost (" + std::string(lost.phase) + "): " + lost.status.detail + "\n");
     // As mosquitto: the first connection must be made, later ones are made again. A session that

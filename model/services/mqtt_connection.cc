@@ -102,6 +102,12 @@ net::Result<std::unique_ptr<net::Connector>> connector(net::Host& host,
   return {std::move(under)};
 }
 
+void log_lost(net::Host& host, std::string_view service, const mqtt::Client::Lost& lost) {
+  std::vector<net::Field> fields{{"phase", lost.phase}, {"why", lost.status.to_string()}};
+  if (lost.reason != mqtt::Reason::success) fields.emplace_back("reason", to_string(lost.reason));
+  host.log().write(service, "lost", fields.data(), fields.size());
+}
+
 net::Result<std::unique_ptr<mqtt::Client>> make_client(net::Host& host,
                                                        const MqttConnection& connection) {
   auto options = client_options(host, connection);

@@ -41,6 +41,8 @@ net::Status check(const MqttConnection& connection);
 net::Result<mqtt::ClientOptions> client_options(net::Host& host, const MqttConnection& connection);
 net::Result<std::unique_ptr<net::Connector>> connector(net::Host& host,
                                                        const MqttConnection& connection);
+// The event `lost`: phase, why, and the broker's reason if it gave one.
+void log_lost(net::Host& host, std::string_view service, const mqtt::Client::Lost& lost);
 // Both at once.
 net::Result<std::unique_ptr<mqtt::Client>> make_client(net::Host& host,
                                                        const MqttConnection& connection);

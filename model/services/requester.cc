@@ -2,6 +2,7 @@
 // its number, so that a late answer taken for the next request's can be seen (seed 000).
 #include "model/request/requester.h"
 
+#include "model/mqtt/topic.h"
 #include "model/services/mqtt_connection.h"
 #include "model/services/table.h"
 
@@ -24,25 +25,27 @@ struct RequesterServiceOptions {
 class RequesterService : public Service {
  public:
   RequesterService(net::Host& host, RequesterServiceOptions options)
-      : host_(host), options_(std::move(options)), timer_(host.timers(), [this] { next(); }) {}
+      : host_(host),
+        options_(std::move(options)),
+        timer_(host.timers(), [this] { next(); }),
+        patience_(host.timers(), [this] {  // whoever waits for the end (--once) is told now
+          finished({net::Error::timed_out, "no connection to the broker within the deadline"});
+        }) {}
 
   net::Status start() override {
     auto client = make_client(host_, options_.connection);
     if (!client) return client.status();
     client_ = std::move(*client);
-    client_->on_lost([this](const mqtt::Client::Lost& lost) {
-      host_.log().write(kRequester, "lost",
-                        {{"phase", lost.phase},
-                         {"why", lost.status.to_string()},
-                         {"reason", mqtt::to_string(lost.reason)}});
-    });
+    client_->on_lost([this](const mqtt::Client::Lost& lost) { log_lost(host_, kRequester, lost); });
     inbox_ = std::make_unique<request::Inbox>(*client_);
     inbox_->on_connected([this](const mqtt::ConnectedInfo&) {
+      patience_.cancel();
       host_.log().write(kRequester, "ready", {{"client", client_->client_id()}});
       if (!options_.wait && asked_ == 0) next();
     });
     requester_ = std::make_unique<request::Requester>(host_, *inbox_, options_.requester);
     client_->start();
+    if (!options_.wait) patience_.arm_after(options_.deadline);
     return {};
   }
 
@@ -137,13 +140,14 @@ class RequesterService : public Service {
     client_->stop(mqtt::Reason::success, [this] {
       finished(failed_ == 0 ? net::Status{}
                             : net::Status{net::Error::failed,
-                                          std::to_string(failed_) + " requests had no answer"});
+                                          "no answer to " + std::to_string(failed_) + " of " +
+                                              std::to_string(asked_) + " requests"});
     });
   }
 
   net::Host& host_;
   RequesterServiceOptions options_;
-  net::Timer timer_;
+  net::Timer timer_, patience_;  // between requests; for the first connection
   std::unique_ptr<mqtt::Client> client_;
   std::unique_ptr<request::Inbox> inbox_;
   std::unique_ptr<request::Requester> requester_;
@@ -179,7 +183,11 @@ class RequesterBlueprint : public Blueprint {
                  "take whatever comes next for the answer (the fault that sequence numbers cure)");
     app.add_flag("--wait", options_.wait, "begin at the command 'go'");
   }
-  net::Status check() override { return services::check(options_.connection); }
+  net::Status check() override {
+    if (!mqtt::valid_topic_name(options_.topic))
+      return {net::Error::invalid, "--topic: '" + options_.topic + "' is no topic (+ and # ?)"};
+    return services::check(options_.connection);
+  }
   net::Result<std::unique_ptr<Service>> build(net::Host& host) override {
     options_.requester.version =
         options_.connection.version == "311" ? mqtt::Version::v311 : mqtt::Version::v5;

@@ -1,5 +1,6 @@
 // responder: answers requests that come over MQTT (model/request): an echo, a device that takes its
 // time, answers of a chosen size. What tests, scenarios and first steps ask.
+#include "model/mqtt/topic.h"
 #include "model/request/schema.h"
 #include "model/request/server.h"
 #include "model/services/mqtt_connection.h"
@@ -32,12 +33,7 @@ class Responder : public Service {
     auto client = make_client(host_, options_.connection);
     if (!client) return client.status();
     client_ = std::move(*client);
-    client_->on_lost([this](const mqtt::Client::Lost& lost) {
-      host_.log().write(kResponder, "lost",
-                        {{"phase", lost.phase},
-                         {"why", lost.status.to_string()},
-                         {"reason", mqtt::to_string(lost.reason)}});
-    });
+    client_->on_lost([this](const mqtt::Client::Lost& lost) { log_lost(host_, kResponder, lost); });
     inbox_ = std::make_unique<request::Inbox>(*client_);
     server_ = std::make_unique<request::Server>(host_, *inbox_, routes(), options_.server);
     server_->start([this](net::Status status) {
@@ -160,7 +156,12 @@ class ResponderBlueprint : public Blueprint {
         "Routes below PREFIX: echo, work/MS, bytes/N, _health, _metrics.\n"
         "Ask them with: requester, mqtt-rr, or HTTP through http-gateway.");
   }
-  net::Status check() override { return services::check(options_.connection); }
+  net::Status check() override {
+    if (!mqtt::valid_topic_name(options_.server.prefix))
+      return {net::Error::invalid,
+              "--prefix: '" + options_.server.prefix + "' is no topic (+ and # ?)"};
+    return services::check(options_.connection);
+  }
   net::Result<std::unique_ptr<Service>> build(net::Host& host) override {
     options_.server.qos = static_cast<uint8_t>(options_.qos);
     return std::unique_ptr<Service>(std::make_unique<Responder>(host, options_));

@@ -66,6 +66,11 @@ TEST(Registry, WrongCommandLinesGetOneSentenceThatNamesWhatIsWrong) {
       {{"echo", "--listen", "10.0.0.1:1", "--to", "s:1"}, "either"},
       {{"rate", "--to", "s:1", "--per-second", "0"}, "--per-second"},
       {{"bulk", "--to", "s:1", "--bytes", "-1"}, "--bytes"},
+      {{"requester", "--broker", "b:1", "--topic", "a/#"}, "--topic"},
+      {{"responder", "--broker", "b:1", "--prefix", "a/#"}, "--prefix"},
+      {{"mqtt-broker", "--ws-listen", "10.0.0.1:1", "--anonymous", "--ws-path", "x"}, "--ws-path"},
+      {{"mqtt-broker", "--listen", "10.0.0.1:1", "--anonymous", "--response-prefix", "#"},
+       "--response-prefix"},
       {{"mqtt-rr", "--frob"}, "no option '--frob'"},  // though -e is missing, too
       {{"mqtt-sub", "-t", "a/#/b"}, "no topic filter"},
       {{"mqtt-sub", "-t", "a", "-F", "%z"}, "'%z'"},

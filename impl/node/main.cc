@@ -132,21 +132,31 @@ int run(const Options& options) {
     });
     (*service)->stop([&] { loop.stop(); });
   };
+  bool started = false;
+  const auto reload = [&] {
+    const net::Status done = started ? (*service)->command("reload") : net::Status();
+    if (!done)
+      host.log().write("node", "command_refused", {{"line", "reload"}, {"why", done.detail}});
+  };
   boost::asio::signal_set signals(loop.context(), SIGTERM, SIGINT);
+  // As for mosquitto; to whoever reads nothing anew it means what it always did.
+  if ((*service)->reloads()) signals.add(SIGHUP);
   std::function<void()> await_signal = [&] {
-    signals.async_wait([&](auto error, int) {
+    signals.async_wait([&](auto error, int number) {
       if (error) return;
-      stop();
+      number == SIGHUP ? reload() : stop();
       await_signal();
     });
   };
   await_signal();
   // A service starts from the loop, in both worlds.
   host.post([&] {
-    if (const net::Status started = (*service)->start(); !started) {
-      status = complain(options.service[0] + ": " + sentence_of(started), 1);
+    if (const net::Status well = (*service)->start(); !well) {
+      status = complain(options.service[0] + ": " + sentence_of(well), 1);
       loop.stop();
+      return;
     }
+    started = true;
   });
   Input input(loop.context(), [&](net::Bytes piece) { (*service)->input(piece); });
   if ((*service)->wants_input()) host.post([&] { input.start(); });
@@ -211,6 +221,7 @@ int main(const std::string& program, std::vector<std::string> arguments) {
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // whoever read our events may be gone
+  std::signal(SIGXFSZ, SIG_IGN);  // a file at its limit (RLIMIT_FSIZE) is a full disk, no end
   return culvert::run_program("culvert-node", [&] {
     return culvert::node::main(argc > 0 ? argv[0] : "", {argv + std::min(argc, 1), argv + argc});
   });

@@ -2,6 +2,7 @@
 read, what is too large, a full disk. It stays bounded, says so, goes on serving the others, and loses
 nothing that it acknowledged."""
 import os
+import resource
 import struct
 import subprocess
 import time
@@ -274,3 +275,25 @@ def test_on_a_full_disk_nothing_is_acknowledged_and_nothing_acknowledged_is_lost
         if node:
             node.close()
         disk.close()
+
+
+def test_a_file_at_its_limit_is_a_full_disk(start, tmp_path):
+    node = start("--store", "broker", data=tmp_path)
+    port = node.port("tcp")
+    keeper = Raw(port, "keeper", clean=False, expiry_s=3600)
+    assert keeper.ask(subscribe("kept", qos=1))[1][-1] == 1
+    keeper.close()
+    sender = Raw(port, "sender")
+
+    def refused(label):
+        _, body = sender.ask(publish("kept", label + b"x" * 20_000, 1, 7))
+        return len(body) > 2 and body[2] >= 0x80
+    assert not refused(b"before")
+    limit = resource.prlimit(node.process.pid, resource.RLIMIT_FSIZE)
+    largest = max(one.stat().st_size for one in tmp_path.glob("**/*") if one.is_file())
+    resource.prlimit(node.process.pid, resource.RLIMIT_FSIZE, (largest, limit[1]))
+    poll(lambda: refused(b"during"), "the limit is reached")
+    node.wait("store_failed")
+    resource.prlimit(node.process.pid, resource.RLIMIT_FSIZE, limit)
+    poll(lambda: not refused(b"after"), "the limit is gone")
+    node.wait("store_recovered")

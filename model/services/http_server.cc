@@ -62,6 +62,7 @@ class HttpServer : public Service {
     return {};
   }
 
+  bool reloads() const override { return true; }
   net::Status command(std::string_view line) override {
     if (line == "reload") return front_->reload();
     return {net::Error::invalid, "the only command is: reload"};

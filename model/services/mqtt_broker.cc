@@ -64,6 +64,7 @@ class MqttBroker : public Service {
     return {};
   }
 
+  bool reloads() const override { return true; }
   net::Status command(std::string_view line) override {
     const size_t space = std::min(line.find(' '), line.size());
     const std::string_view what = line.substr(0, space);

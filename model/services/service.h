@@ -34,6 +34,7 @@ class Service {
   // One line of the service's command language ("connect b"). invalid: not a command, the sentence
   // says which there are. What a command brings about is told by events.
   virtual net::Status command(std::string_view line);
+  virtual bool reloads() const { return false; }  // has the command `reload`: SIGHUP means it
 
   // For services that print or read, as mosquitto_sub and mosquitto_pub do: what they print goes to
   // `output` (stdout of culvert-node; events then go to stderr or a file, see --events), and what

@@ -75,6 +75,7 @@ class TlsEchoServer : public Service {
     return {};
   }
 
+  bool reloads() const override { return true; }
   net::Status command(std::string_view line) override {
     if (line != "reload") return {net::Error::invalid, "commands: reload"};
     const net::Status status = context_->reload();

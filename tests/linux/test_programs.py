@@ -118,6 +118,27 @@ def test_a_node_works_and_stops_cleanly_whatever_streams_are_closed(closed, sign
         process.communicate()
 
 
+def test_a_broker_reads_its_files_anew_at_sighup_and_goes_on_when_they_are_wrong(tmp_path):
+    (tmp_path / "rights").write_text("topic a\n")
+    process = subprocess.Popen(
+        [program("culvert-node"), "--secrets", tmp_path, "mqtt-broker", "--listen", "127.0.0.1:0",
+         "--anonymous", "--acl", "rights"], stdout=subprocess.PIPE, text=True)
+    try:
+        lines = iter(process.stdout.readline, "")
+        assert any('"ready"' in line for line in lines)
+        process.send_signal(signal.SIGHUP)
+        assert any('"reloaded"' in line for line in lines)
+        (tmp_path / "rights").write_text("what is this\n")
+        process.send_signal(signal.SIGHUP)
+        assert any('"command_refused"' in line for line in lines)
+        process.send_signal(signal.SIGTERM)
+        assert any('"stopped"' in line for line in lines)
+        assert process.wait(PATIENCE_S) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def test_a_node_outlives_the_reader_of_its_events():
     reading, writing = os.pipe()
     port, process = server(stdout=writing)

@@ -18,6 +18,9 @@ namespace {
 // mere announcement costs no memory.
 constexpr size_t kReserve = 64 * 1024;
 
+// "0\r\n\r\n", the shortest chunked body. Beast asserts that it sees the whole of it at once.
+constexpr size_t kEmptyBody = 5;
+
 std::string_view view(View text) { return {text.data(), text.size()}; }
 
 }  // namespace
@@ -93,7 +96,7 @@ struct Parser::Impl {
   size_t header_bytes = 0;
   int hosts = 0;
   bool is_request = false, ten = false, coded = false, header_seen = false, header_told = false;
-  bool started = false, line_seen = false;
+  bool started = false, line_seen = false, chunk_seen = false;
 };
 
 void Parser::Impl::translate(const Code& error) {
@@ -171,6 +174,7 @@ struct Reader final : Parser::Impl, basic_parser<isRequest> {
   }
   void on_chunk_header_impl(uint64_t, View extensions, Code& error) override {
     error = {};
+    chunk_seen = true;
     if (extensions.size() > limits.chunk_line_bytes)
       refuse(400, "a chunk's size line is too long", error);
   }
@@ -201,6 +205,9 @@ size_t Parser::put(net::Bytes data, Step& step) {
     while (used < 4 && used < data.size() && (data[used] == '\r' || data[used] == '\n')) ++used;
   while (used < data.size()) {
     impl.started = true;
+    if (impl.header_seen && impl.coded && !impl.chunk_seen && data[used] == '0' &&
+        data.size() - used < kEmptyBody)
+      break;
     Code error;
     const size_t took =
         impl.feed(reinterpret_cast<const char*>(data.data()) + used, data.size() - used, error);

@@ -57,9 +57,11 @@ TEST(HttpServer, AnyCutOfTheBytesGivesTheSame) {
   const std::string bytes =
       "POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
       "4;x=y\r\nwiki\r\n5\r\npedia\r\n0\r\nTrailer: t\r\n\r\n"
+      "PUT /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
       "HEAD /b HTTP/1.1\r\nHost: a\r\n\r\n";
   const std::string answer =
       "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nwikipedia"
+      "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n/c"
       "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n";
   for (size_t cut = 1; cut < bytes.size(); ++cut) {
     ServerLab lab;

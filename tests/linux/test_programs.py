@@ -71,7 +71,7 @@ def answers(port):
         (["stun-server", "--bind", "127.0.0.1:1", "--rate", "nan"], 2, "--rate must be a number"),
         (["stun-server", "--bind", "192.0.2.99:3478"], 1, "192.0.2.99:3478"),
         (["--secrets", "/nonexistent", "stun-client", "--server", "127.0.0.1:9", "--user", "a",
-          "--password", "b"], 1, "reading the secret /nonexistent/b"),
+          "--password", "b"], 1, "reading /nonexistent/b"),
         (["--secrets", "/etc", "stun-client", "--server", "127.0.0.1:9", "--user", "a",
           "--password", "../etc/passwd"], 1, "plain file name"),
     ],
@@ -82,12 +82,28 @@ def test_wrong_options_of_a_node_are_one_sentence(arguments, status, sentence):
     assert sentence in err and ONE_SENTENCE.fullmatch(err), err
 
 
+def test_a_requester_told_to_end_once_does_not_wait_for_ever_for_a_broker():
+    with socket.socket() as nobody:  # bound, but it does not listen
+        nobody.bind(("127.0.0.1", 0))
+        code, _, err = finished("culvert-node", "--once", "--events", "none", "requester", "--broker",
+                                f"127.0.0.1:{nobody.getsockname()[1]}", "--topic", "a",
+                                "--deadline-ms", "300")
+    assert code == 1 and "within the deadline" in err and ONE_SENTENCE.fullmatch(err), err
+
+
+def test_a_command_speaks_under_its_own_name_and_short_help_is_help_where_it_is_no_host():
+    code, out, _ = finished("mqtt-monitor", "-h")
+    assert code == 0 and "Nagios" in out
+    code, _, err = finished("mqtt-sub", "-t", "a/#/b")
+    assert code == 2 and err.startswith("mqtt-sub: "), err
+
+
 def test_a_port_in_use_is_one_sentence():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         code, _, err = finished("culvert-node", "stun-server", "--bind",
                                 f"127.0.0.1:{taken.getsockname()[1]}")
-    assert code == 1 and "in_use" in err and ONE_SENTENCE.fullmatch(err), err
+    assert code == 1 and "already in use" in err and ONE_SENTENCE.fullmatch(err), err
 
 
 @pytest.mark.parametrize("name", ["culvert-node", "culvert-wire", "culvert-natbox"])

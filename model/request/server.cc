@@ -221,7 +221,9 @@ void Server::follow(std::string_view reply_to, const Sequence& sequence) {
 void Server::drain(std::function<void()> done) {
   user_.reset();
   drained_ = std::move(done);
-  patience_.arm_at(std::max(last_deadline_, host_.now()));
+  // A requester's own deadline may be weeks away: who wants to stop does not wait for those.
+  const net::Time now = host_.now();
+  patience_.arm_at(std::clamp(last_deadline_, now, now + options_.deadline));
   host_.post([this, alive = std::weak_ptr<bool>(alive_)] {
     if (!alive.expired()) check_drained();
   });

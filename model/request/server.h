@@ -47,7 +47,7 @@ class Server {
   // `ready` runs once the subscription stands, or was refused.
   void start(std::function<void(net::Status)> ready);
   // Takes nothing new; `done` when every request under way is answered and every answer is
-  // acknowledged. Those that never come end with their deadline.
+  // acknowledged. Those that never come end with their deadline, or the options' if that is sooner.
   void drain(std::function<void()> done);
 
   const ServerCounters& counters() const { return counters_; }

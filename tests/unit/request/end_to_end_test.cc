@@ -288,6 +288,29 @@ TEST_F(EndToEnd, DrainingAnswersWhatRunsAndTakesNothingNew) {
   EXPECT_EQ(text(outcome->response), "last");
 }
 
+TEST_F(EndToEnd, DrainingDoesNotWaitForADeadlineThatIsWeeksAway) {
+  Party device(lone.host, broker, "device", Version::v5);
+  Party asker(lone.host, broker, "asker", Version::v5);
+  std::optional<Reply> kept;
+  Router router;
+  ASSERT_TRUE(router.on("slow", [&](const Request&, Reply reply) { kept = reply; }));
+  ServerOptions options;
+  options.deadline = 20s;
+  const auto server = serve(device, std::move(router), options);
+  Requester requester(lone.host, *asker.inbox, {});
+  Ask question;
+  question.topic = "home/7/slow";
+  question.deadline = std::chrono::hours(500);
+  ASSERT_TRUE(requester.ask(question, [](const Outcome&) {}));
+  ASSERT_TRUE(lone.run_until([&] { return kept.has_value(); }, 5s));
+  bool drained = false;
+  server->drain([&] { drained = true; });
+  lone.run_for(19s);
+  EXPECT_FALSE(drained);
+  lone.run_for(2s);
+  EXPECT_TRUE(drained);
+}
+
 TEST_F(EndToEnd, TooManyAtOnceIsBusy) {
   Party device(lone.host, broker, "device", Version::v5);
   Party asker(lone.host, broker, "asker", Version::v5);

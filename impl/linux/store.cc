@@ -29,7 +29,8 @@ Result<std::unique_ptr<net::Store>> StoreImpl::open(net::Host& host, const std::
                                                     const std::string& name, bool sync) {
   if (const Status sense = net::check_store_name(name); !sense) return sense;
   if (folder.empty())
-    return {Error::not_found, "no data folder (--data) was given in which to keep the store " + name};
+    return {Error::not_found,
+            "no data folder (--data) was given in which to keep the store " + name};
   if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
     return status_of(errno, "making the data folder " + folder);
   auto file = StoreFile::open(folder + "/" + name + ".db", sync);
@@ -173,8 +174,8 @@ Result<net::Buffer> StoreImpl::get(const std::string& key) const {
   return found->second->value;
 }
 
-void StoreImpl::scan(const std::string& prefix,
-                     const std::function<void(const std::string&, net::Bytes)>& visit) const {
+Status StoreImpl::scan(const std::string& prefix,
+                       const std::function<void(const std::string&, net::Bytes)>& visit) const {
   refresh_index();
   std::vector<std::pair<std::string, std::shared_ptr<net::Buffer>>> fresh;  // null: erased
   for (const auto& [key, change] : index_)
@@ -188,7 +189,7 @@ void StoreImpl::scan(const std::string& prefix,
     for (; next < fresh.size() && (!before || fresh[next].first < *before); ++next)
       if (fresh[next].second) visit(fresh[next].first, *fresh[next].second);
   };
-  file_->scan(prefix, [&](const std::string& key, net::Bytes value) {
+  const Status status = file_->scan(prefix, [&](const std::string& key, net::Bytes value) {
     pass_fresh(&key);
     if (next < fresh.size() && fresh[next].first == key) {
       if (fresh[next].second) visit(key, *fresh[next].second);
@@ -198,6 +199,7 @@ void StoreImpl::scan(const std::string& prefix,
     }
   });
   pass_fresh(nullptr);
+  return status;
 }
 
 }  // namespace culvert::linux_host

@@ -29,8 +29,8 @@ class StoreImpl final : public net::Store {
   ~StoreImpl() override;  // waits for the write that is under way
 
   net::Result<net::Buffer> get(const std::string& key) const override;
-  void scan(const std::string& prefix,
-            const std::function<void(const std::string&, net::Bytes)>& visit) const override;
+  net::Status scan(const std::string& prefix,
+                   const std::function<void(const std::string&, net::Bytes)>& visit) const override;
   void commit(net::StoreBatch batch, std::function<void(net::Status)> on_durable) override;
 
  private:

@@ -27,8 +27,8 @@ class MemoryStore final : public Store {
     return found->second;
   }
 
-  void scan(const std::string& prefix,
-            const std::function<void(const std::string&, Bytes)>& visit) const override {
+  Status scan(const std::string& prefix,
+              const std::function<void(const std::string&, Bytes)>& visit) const override {
     MemoryDisk::Contents seen;  // a copy: `visit` may commit
     const auto begins = [&](const std::string& key) {
       return key.compare(0, prefix.size(), prefix) == 0;
@@ -43,6 +43,7 @@ class MemoryStore final : public Store {
         seen[i->first] = i->second.value;
     }
     for (const auto& [key, value] : seen) visit(key, value);
+    return {};
   }
 
   void commit(StoreBatch batch, std::function<void(Status)> on_durable) override {

@@ -31,7 +31,8 @@ class Store {
   // not_found; failed if the disk cannot be read.
   virtual Result<Buffer> get(const std::string& key) const = 0;
   // In the order of keys as bytes. `visit` may call get and commit, whose changes it does not see.
-  virtual void scan(
+  // failed: the disk could not be read, and there may be keys that `visit` has not seen.
+  virtual Status scan(
       const std::string& prefix,
       const std::function<void(const std::string& key, Bytes value)>& visit) const = 0;
   // Visible to get() and scan() at once; `on_durable` runs, in the order of commits, when a crash

@@ -61,6 +61,7 @@ class Core {
   void note_time() { now_ = host_.now(); }
   net::Time now() const { return now_; }
   uint32_t packet_limit() const { return options_.packet_bytes; }
+  void greeted(Connection& c);  // after a read, and when it is no longer a stranger
   bool parks() const { return commits_.behind(); }
   void park(Connection& connection);  // until the store has caught up
 
@@ -249,8 +250,8 @@ class Core {
 
   // load.cc
   struct Loading;
-  void load_sessions(const net::Store& store, Loading& loading);
-  void load_queues(const net::Store& store, Loading& loading);
+  net::Status load_sessions(const net::Store& store, Loading& loading);
+  net::Status load_queues(const net::Store& store, Loading& loading);
   bool load_entry(Session& s, uint64_t sequence, Bytes bytes, Loading& loading);
   MessagePtr load_message(Bytes record) const;
 
@@ -298,6 +299,7 @@ class Core {
   Wheel wheel_;
   std::set<std::tuple<net::Time, SessionIndex, Due>> due_;
   net::Timer due_timer_, sweep_timer_;
+  size_t greeting_bytes_ = 0;  // read of CONNECT and AUTH packets that are not complete
   net::Time new_connections_until_{-1'000'000'000};  // the rate is used up to here; at first, not
   size_t turned_away_ = 0;  // connections over the limit, heard until their CONNECT
   std::function<void()> stopped_;

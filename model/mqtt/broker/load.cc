@@ -47,15 +47,18 @@ net::Status Core::load() {
     commits_.put(record::schema_key(), {record::kSchema}, CommitQueue::Fate::tried_again);
   }
   Loading loading;
-  load_sessions(store, loading);
-  load_queues(store, loading);
-  store.scan("r", [&](const std::string& key, Bytes value) {
+  // What cannot be read is not taken for what is not there: nothing is tidied up after that.
+  net::Status read = load_sessions(store, loading);
+  if (read) read = load_queues(store, loading);
+  if (!read) return read;
+  read = store.scan("r", [&](const std::string& key, Bytes value) {
     const MessagePtr message = load_message(value);
     if (!message || key != record::retained_key(message->topic()) || !retained_.put(message)) {
       ++loading.bad;
       commits_.erase(key);
     }
   });
+  if (!read) return read;
   counters_.retained = retained_.size();
   if (retained_.expiring() > 0) arm_sweep();
   for (const auto& [number, message] : loading.messages) {
@@ -73,8 +76,8 @@ net::Status Core::load() {
   return {};
 }
 
-void Core::load_sessions(const net::Store& store, Loading& loading) {
-  store.scan("s", [&](const std::string& key, Bytes bytes) {
+net::Status Core::load_sessions(const net::Store& store, Loading& loading) {
+  const net::Status read = store.scan("s", [&](const std::string& key, Bytes bytes) {
     record::SessionValue value;
     const std::optional<uint64_t> serial = record::number_at(key, 1, 4);
     if (!serial || key.size() != 5 || !record::decode(bytes, value) ||
@@ -104,10 +107,11 @@ void Core::load_sessions(const net::Store& store, Loading& loading) {
       set_due(s, Due::will, now_ + std::chrono::seconds(value.will_due_s));
     }
   });
+  if (!read) return read;
   for (const auto& [serial, session] : loading.sessions) {
     session_serials_ = std::max(session_serials_, serial);
   }
-  store.scan("u", [&](const std::string& key, Bytes bytes) {
+  return store.scan("u", [&](const std::string& key, Bytes bytes) {
     Session* s = loading.session(key);
     SubscriptionOptions options;
     uint32_t id = 0;
@@ -128,8 +132,8 @@ void Core::load_sessions(const net::Store& store, Loading& loading) {
   });
 }
 
-void Core::load_queues(const net::Store& store, Loading& loading) {
-  store.scan("m", [&](const std::string& key, Bytes bytes) {
+net::Status Core::load_queues(const net::Store& store, Loading& loading) {
+  net::Status read = store.scan("m", [&](const std::string& key, Bytes bytes) {
     const std::optional<uint64_t> number = record::number_at(key, 1, 8);
     const MessagePtr message = number ? load_message(bytes) : nullptr;
     if (!message) {
@@ -141,9 +145,10 @@ void Core::load_queues(const net::Store& store, Loading& loading) {
     message_numbers_ = std::max(message_numbers_, *number);
     loading.messages.emplace(*number, message);
   });
+  if (!read) return read;
   // In order, whatever the store's is.
   std::vector<StoredEntry> entries;
-  store.scan("q", [&](const std::string& key, Bytes bytes) {
+  read = store.scan("q", [&](const std::string& key, Bytes bytes) {
     const std::optional<uint64_t> sequence = record::number_at(key, 5, 8);
     if (!sequence || loading.session(key) == nullptr) {
       ++loading.bad;
@@ -152,6 +157,7 @@ void Core::load_queues(const net::Store& store, Loading& loading) {
     }
     entries.push_back({loading.session(key)->serial, *sequence, {bytes.begin(), bytes.end()}});
   });
+  if (!read) return read;
   std::sort(entries.begin(), entries.end(), [](const StoredEntry& a, const StoredEntry& b) {
     return std::tie(a.session, a.sequence) < std::tie(b.session, b.sequence);
   });
@@ -162,7 +168,7 @@ void Core::load_queues(const net::Store& store, Loading& loading) {
     ++loading.bad;
     commits_.erase(record::entry_key(stored.session, stored.sequence));
   }
-  store.scan("i", [&](const std::string& key, Bytes bytes) {
+  read = store.scan("i", [&](const std::string& key, Bytes bytes) {
     Session* s = loading.session(key);
     const std::optional<uint64_t> id = record::number_at(key, 5, 2);
     const MessagePtr message = bytes.empty() ? nullptr : load_message(bytes);
@@ -173,7 +179,8 @@ void Core::load_queues(const net::Store& store, Loading& loading) {
     }
     s->inbound[static_cast<uint16_t>(*id)].message = message;
   });
-  store.scan("n", [&](const std::string& key, Bytes bytes) {
+  if (!read) return read;
+  return store.scan("n", [&](const std::string& key, Bytes bytes) {
     Session* s = loading.session(key);
     const std::optional<uint64_t> mark = record::number_at(net::as_text(bytes), 0, 8);
     if (s == nullptr || !mark) return;

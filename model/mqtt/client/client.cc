@@ -22,6 +22,7 @@ Client::Impl::Impl(net::Host& host, ClientOptions options,
       inbox_.restore(id, std::move(packet));
     });
     if (options_.client_id.empty()) options_.client_id = loaded.client_id;
+    unreadable_ = loaded.status;
   } else if (!options_.clean_start) {
     // The broker may hold identifiers of an earlier life that we know nothing of: begin elsewhere.
     outbox_.begin_at(host_.random().below(65535));

@@ -135,7 +135,8 @@ class Client {
   void on_message(std::function<void(const IncomingMessage&)> callback);
   void on_connected(std::function<void(const ConnectedInfo&)> callback);
   // Also for attempts that failed; phase: "name", "tcp", "tls", "websocket", "proxy", "connack",
-  // "session" (it was up). `again_in`: when it tries next; none: it has given up.
+  // "session" (it was up), "store" (what an earlier life left there cannot be read). `again_in`:
+  // when it tries next; none: it has given up.
   struct Lost {
     net::Status status;
     Reason reason = Reason::success;  // of CONNACK or DISCONNECT

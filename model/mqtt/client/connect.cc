@@ -48,6 +48,7 @@ void Client::Impl::start() {
 void Client::Impl::attempt() {
   phase_ = Phase::connecting;
   ++attempts_;
+  if (!unreadable_) return fail(unreadable_, Reason::success, "store");
   store_failed_ = false;  // what could not be committed is tried again
   attempt_began_ = host_.now();
   timer_.arm_after(options_.connect_patience);
@@ -251,7 +252,7 @@ void Client::Impl::fail(net::Status status, Reason reason, std::string_view phas
   lost.phase = phase;
   lost.reason_string = reason_string;
   lost.server_reference = server_reference;
-  if (options_.reconnect && !is_final(reason)) {
+  if (options_.reconnect && !is_final(reason) && unreadable_) {
     lost.again_in = backoff_.next(options_.backoff_least, options_.backoff_most, host_.random());
     phase_ = Phase::waiting;
     timer_.arm_after(*lost.again_in);

@@ -157,6 +157,8 @@ struct Client::Impl {
   net::Timer timer_;
 
   Journal journal_;
+  net::Status
+      unreadable_;  // why it was not loaded; then nothing is sent, and nothing written there
   Outbox outbox_;
   Inbox inbox_;
   Wishes wishes_;

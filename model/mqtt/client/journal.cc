@@ -119,7 +119,7 @@ Journal::Loaded Journal::load(Outbox& outbox,
   if (const auto name = store_->get(key(kName, 0)))
     loaded.client_id.assign(name->begin(), name->end());
   bool first = true;
-  store_->scan(prefix_ + kMessage, [&](const std::string& key, Bytes value) {
+  loaded.status = store_->scan(prefix_ + kMessage, [&](const std::string& key, Bytes value) {
     const uint64_t sequence = number_of(net::as_bytes(key).subspan(prefix_.size() + 1));
     const bool shape = !value.empty() && (value[0] == kReleased || value.size() > 4);
     if (!shape || sequence == ~uint64_t{0} ||
@@ -144,10 +144,11 @@ Journal::Loaded Journal::load(Outbox& outbox,
     }
     outbox.restore(sequence, std::move(entry));
   });
+  if (!loaded.status) return loaded;
   // Never below the mark: what was sent under a number must not be mistaken for what comes.
   if (outbox.messages() == 0 || marked_ < outbox.next_sequence() + kWidestGap)
     outbox.skip_to(marked_);
-  store_->scan(prefix_ + kIncoming, [&](const std::string& key, Bytes value) {
+  loaded.status = store_->scan(prefix_ + kIncoming, [&](const std::string& key, Bytes value) {
     const uint64_t id = number_of(net::as_bytes(key).subspan(prefix_.size() + 1));
     if (id == 0 || id > 65535) {
       ++loaded.damaged;

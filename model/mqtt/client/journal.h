@@ -48,6 +48,7 @@ class Journal {
   struct Loaded {
     std::string client_id;  // assigned by a broker; empty: none
     size_t damaged = 0;     // records that could not be read; they were left where they are
+    net::Status status;     // failed: there may be more than was read
   };
   Loaded load(Outbox& outbox, const std::function<void(uint16_t, net::Buffer)>& incoming);
 

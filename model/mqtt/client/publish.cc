@@ -48,6 +48,7 @@ std::optional<PublishOutcome> Client::Impl::unfit(uint8_t qos, bool retain, size
 }
 
 net::Status Client::Impl::publish(const Publish& message, PublishDone done, net::StoreBatch also) {
+  if (!unreadable_) return unreadable_;
   if (!valid_topic_name(message.topic))
     return {net::Error::invalid, "a topic is 1 to 65,535 bytes of UTF-8 without + and #"};
   if (message.qos > 2) return {net::Error::invalid, "there is no QoS above 2"};

@@ -337,6 +337,33 @@ TEST(LinuxStore, files_that_are_no_store_are_refused_and_left_alone) {
   EXPECT_FALSE(machine.open());
 }
 
+TEST(LinuxStore, a_damaged_file_is_told_and_not_read_as_a_shorter_one) {
+  const Folder folder;
+  {
+    Machine machine(folder.path);
+    auto store = machine.open();
+    ASSERT_TRUE(store) << store.status().to_string();
+    for (int i = 0; i < 600; ++i)
+      ASSERT_TRUE(
+          machine.keep(**store, put("k" + std::to_string(1000 + i), std::string(500, 'v'))));
+  }
+  const std::string path = folder.path + "/box.db";
+  const auto size = std::filesystem::file_size(path);
+  ASSERT_GT(size, 200'000u);
+  {
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(static_cast<std::streamoff>(size / 2 / 4096 * 4096));
+    file << std::string(3 * 4096, '\xff');
+  }
+  Machine machine(folder.path);
+  auto store = machine.open();
+  ASSERT_TRUE(store) << store.status().to_string();
+  size_t seen = 0;
+  const Status status = (*store)->scan("k", [&](const std::string&, net::Bytes) { ++seen; });
+  EXPECT_EQ(status.error, Error::failed) << status.to_string();
+  EXPECT_LT(seen, 600u);
+}
+
 TEST(LinuxStore, is_for_its_owner_only_and_needs_a_folder) {
   const Folder folder;
   {

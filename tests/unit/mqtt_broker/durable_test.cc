@@ -482,5 +482,52 @@ TEST(ExactlyOnce, FailsWithoutDeduplication) {
   EXPECT_TRUE(wrong);
 }
 
+// A store whose disk fails when keys that begin so are read.
+class Unreadable : public net::Store {
+ public:
+  Unreadable(net::Store& under, std::string prefix) : under_(under), prefix_(std::move(prefix)) {}
+  net::Result<net::Buffer> get(const std::string& key) const override { return under_.get(key); }
+  net::Status scan(
+      const std::string& prefix,
+      const std::function<void(const std::string&, net::Bytes)>& visit) const override {
+    if (prefix == prefix_) return {net::Error::failed, "the disk cannot be read"};
+    return under_.scan(prefix, visit);
+  }
+  void commit(net::StoreBatch batch, std::function<void(net::Status)> done) override {
+    under_.commit(std::move(batch), std::move(done));
+  }
+
+ private:
+  net::Store& under_;
+  const std::string prefix_;
+};
+
+TEST_F(Durable, WhatCannotBeReadIsNotTakenForWhatIsNotThere) {
+  {
+    TestClient a(world), b(world);
+    a.connect("a", kHour);
+    b.connect("b", kHour);
+    b.subscribe("t", 2);
+    b.cut();
+    a.publish("t", "1", 1, [](Publish& p) { p.retain = true; });
+    a.publish("t", "2", 2);
+    world.settle();
+  }
+  world.broker.reset();
+  world.pass(100ms);
+  const net::MemoryDisk::Contents before = disk().contents("broker");
+  for (const char* kind : {"s", "u", "m", "q", "i", "n", "r"}) {
+    Unreadable store(*world.store, kind);
+    Broker broker(world.lone.host, world.options, *world.access, &store);
+    EXPECT_EQ(broker.start().error, net::Error::failed) << kind;
+  }
+  world.pass(100ms);
+  EXPECT_TRUE(disk().contents("broker") == before) << "something was tidied away";
+  world.store.reset();
+  world.start();
+  TestClient b(world);
+  EXPECT_THAT(b.connect("b", kHour), ::testing::SizeIs(3));
+}
+
 }  // namespace
 }  // namespace culvert::mqtt::testing

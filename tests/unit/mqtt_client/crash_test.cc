@@ -327,6 +327,39 @@ TEST(CrashOf, AStoreThatFailsStopsNothingThatIsNotDurableAndHealsLater) {
   EXPECT_TRUE(done);
 }
 
+// A store of which nothing can be listed.
+class Unreadable : public net::Store {
+ public:
+  net::Result<net::Buffer> get(const std::string&) const override {
+    return {net::Error::not_found, "the store has no such key"};
+  }
+  net::Status scan(const std::string&,
+                   const std::function<void(const std::string&, net::Bytes)>&) const override {
+    return {net::Error::failed, "the disk cannot be read"};
+  }
+  void commit(net::StoreBatch, std::function<void(net::Status)>) override { ++commits; }
+  int commits = 0;
+};
+
+TEST(CrashOf, AStoreThatCannotBeReadIsToldAndNotWrittenOver) {
+  Script script;
+  Unreadable store;
+  ClientOptions options = lasting();
+  options.store = &store;
+  Client client(script.lone.host, options, script.connector());
+  std::vector<std::string> lost;
+  client.on_lost([&](const Client::Lost& l) {
+    lost.push_back(std::string(l.phase) + ": " + l.status.detail);
+    EXPECT_FALSE(l.again_in);
+  });
+  EXPECT_EQ(client.publish(message("t", "x", 1)).error, net::Error::failed);
+  client.start();
+  script.lone.run_for(60s);
+  EXPECT_EQ(lost, std::vector<std::string>{"store: the disk cannot be read"});
+  EXPECT_EQ(script.attempts, 0);
+  EXPECT_EQ(store.commits, 0);
+}
+
 TEST(CrashOf, WhatAnEarlierLifePublishedIsToldWhenItEnds) {
   Script script;
   {

@@ -11,6 +11,10 @@ using namespace std::chrono_literals;
 
 constexpr std::string_view kLatency = "latency";
 constexpr uint32_t kProbes = 9;  // TCP handshakes that measure the round trip; the median
+// Ours: what answers, or a tunnel on the way to it, may still be starting. A handshake that began
+// before the tunnel's route has the wrong source for ever, so that it is begun anew.
+constexpr net::Duration kProbePatience = 3s, kProbeAgain = 100ms;
+constexpr uint32_t kProbeTries = 10;
 constexpr net::Duration kProbePause = 1ms;  // ours: the same radio state for all
 
 struct LatencyServiceOptions : LatencyOptions {
@@ -50,13 +54,17 @@ class LatencyService : public Service {
     net::TcpTarget target;
     target.host = options_.probe.host;
     target.port = options_.probe.port;
+    target.timeout = kProbePatience;
     prober_ = net::tcp_connector(host_, target);
     probing_ = prober_->connect(
         [this](net::Connected connected) {
           rtts_.push_back(connected.times.tcp.value_or(net::Duration(0)));
           timer_.arm_after(kProbePause);  // the stream closes with this call's end
         },
-        [this](const net::ConnectFailure& failure) { give_up(failure.status); });
+        [this](const net::ConnectFailure& failure) {
+          if (++missed_ == kProbeTries) return give_up(failure.status);
+          timer_.arm_after(kProbeAgain);
+        });
   }
 
   void prepare() {
@@ -141,7 +149,7 @@ class LatencyService : public Service {
   std::vector<net::Duration> rtts_;
   Step step_ = Step::probing;
   net::Time began_{0};
-  uint32_t number_ = 0;
+  uint32_t number_ = 0, missed_ = 0;
   uint64_t well_ = 0, failed_ = 0;
 };
 

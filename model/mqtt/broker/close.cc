@@ -58,6 +58,7 @@ void Core::doom(Connection& c, Reason reason, bool tell, std::string_view detail
   if (c.state == Connection::State::doomed || c.state == Connection::State::closing) return;
   c.was_up = c.state == Connection::State::up;
   c.state = Connection::State::doomed;
+  greeted(c);
   c.end = reason;
   c.tell_end = tell;
   c.end_detail = detail;

@@ -29,6 +29,7 @@ void Connection::readable() {
     return;
   }
   read_on();
+  core.greeted(*this);
   core.after_read();
 }
 
@@ -76,8 +77,9 @@ void Connection::resume() {
 void Connection::read_again() {
   if (state == State::doomed || state == State::closing || blocked) return;
   resume();
-  if (state == State::doomed || state == State::closing || blocked) return;
-  read_on();  // on_readable is only told of what comes after a read
+  // on_readable is only told of what comes after a read.
+  if (state != State::doomed && state != State::closing && !blocked) read_on();
+  core.greeted(*this);
 }
 
 size_t Connection::consume(net::Bytes input) {
@@ -90,7 +92,12 @@ size_t Connection::consume(net::Bytes input) {
       return input.size();
     }
     const size_t size = std::get<Frame>(found).size;
-    if (size == 0 || size > rest.size()) break;
+    if (size == 0 || size > rest.size()) {
+      // What may not be the first packet is not waited for.
+      if (state != State::waiting || rest[0] >> 4 == static_cast<uint8_t>(Type::connect)) break;
+      core.handle(*this, rest.first(1));
+      return input.size();
+    }
     last_in = core.now();  // a whole packet: pieces of one do not keep alive (3.1.2-22)
     if (core.handle(*this, rest.first(size)) == Handled::wait) break;
     used += size;

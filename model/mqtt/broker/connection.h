@@ -55,6 +55,10 @@ class Connection : public Wheel::Place {
   void written();         // after appending: counts, and writes early if much has gathered
   bool writable() const;  // whether there is room for more
   size_t unwritten() const { return out_.size() - out_begin_; }
+  // Bytes that wait for the rest of a CONNECT or AUTH, or for leave to log in.
+  size_t greeting() const {
+    return state == State::waiting || state == State::authenticating ? partial_.size() : 0;
+  }
   void flush();
   void ack(Type type, uint16_t id);  // a successful PUBACK to PUBCOMP
   // A packet other than PUBLISH. Beyond the client's maximum packet size its texts are left out;
@@ -88,8 +92,9 @@ class Connection : public Wheel::Place {
   uint16_t receive_maximum = 65535;  // the client's
   uint16_t alias_maximum = 0;        // towards the client
   uint32_t maximum_packet = 0xFFFFFFFF;
-  uint32_t unacknowledged = 0;  // QoS 1 and 2 from the client, against our receive maximum
-  uint32_t ticket = 0;          // of the question that is out
+  uint32_t unacknowledged = 0;    // QoS 1 and 2 from the client, against our receive maximum
+  uint32_t ticket = 0;            // of the question that is out
+  uint32_t greeting_counted = 0;  // of greeting(), in Core's sum
   net::Time last_in{0};
   Session* session = nullptr;
   uint32_t asked_expiry_s = 0;  // by CONNECT

@@ -89,6 +89,16 @@ void Core::refuse(Connection& c, std::string_view id, Reason reason, std::string
   doom(c, reason, true, detail);
 }
 
+// Strangers may be many, and each may send almost all of a large CONNECT.
+void Core::greeted(Connection& c) {
+  const size_t before = c.greeting_counted;
+  c.greeting_counted = static_cast<uint32_t>(c.greeting());
+  greeting_bytes_ += c.greeting_counted;
+  greeting_bytes_ -= before;
+  if (c.greeting_counted <= before || greeting_bytes_ <= options_.greeting_bytes) return;
+  refuse(c, {}, Reason::server_busy, "too much waits of CONNECTs that are not complete");
+}
+
 // Access has said its word, perhaps after an AUTH exchange.
 Handled Core::logged_in(Connection& c, const Connect& p, const LoginAnswer& answer) {
   if (is_error(answer.reason)) {
@@ -203,6 +213,7 @@ void Core::establish(Connection& c, const Connect& p, const LoginAnswer& answer)
 // The session's connection is there, and the client is told.
 void Core::come_up(Connection& c, Session& s, const net::Buffer& connack) {
   c.state = Connection::State::up;
+  greeted(c);
   c.session = &s;
   s.connection = &c;
   net::Buffer& out = c.out();

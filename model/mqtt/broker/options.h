@@ -24,7 +24,8 @@ struct BrokerOptions {
   size_t sessions = 200'000;         // connected or not
   size_t new_connections_per_s = 0;  // 0: no limit; beyond it CONNACK 0x9F
   net::Duration connect_patience = net::Duration(10'000'000'000);  // until CONNECT has come
-  uint32_t packet_bytes = 1'048'576 + 65'536 + 1024;               // 3.2.2.3.6 maximum packet size
+  size_t greeting_bytes = 64 * 1024 * 1024;  // of CONNECTs that are not there as a whole, in all
+  uint32_t packet_bytes = 1'048'576 + 65'536 + 1024;  // 3.2.2.3.6 maximum packet size
   uint16_t receive_maximum = 1024;         // 3.2.2.3.3: QoS 1 and 2 packets from a client
   uint16_t inflight_to_client = 1024;      // and to a client, if it allows more
   uint16_t topic_alias_maximum = 64;       // both ways at most this (3.2.2.3.8)

@@ -2,6 +2,8 @@
 // 3.1, 4.1, 4.4).
 #include <gmock/gmock.h>
 
+#include <list>
+
 #include "tests/unit/mqtt_broker/world.h"
 
 namespace culvert::mqtt::testing {
@@ -313,6 +315,44 @@ TEST(Connect, MustComeInTime) {
   EXPECT_THAT(b.got(), ElementsAre("closed"));
   EXPECT_EQ(world.counters().connections, 0u);
   EXPECT_EQ(world.events("refused"), 2u);
+}
+
+TEST(Connect, OnesThatAreNotCompleteHaveABudgetInAll) {
+  BrokerOptions options;
+  options.greeting_bytes = 100'000;
+  World world(options);
+  net::Buffer part{0x10, 0x80, 0x80, 0x10};  // of 262,144 bytes
+  part.resize(40'000);
+  std::list<TestClient> clients;
+  for (int i = 0; i < 10; ++i) {
+    clients.emplace_back(world).send_bytes(part);
+    world.settle();
+  }
+  EXPECT_EQ(world.counters().connections, 2u);
+  EXPECT_THAT(world.last_event("refused"), HasSubstr("not complete"));
+  TestClient small(world);
+  EXPECT_THAT(small.connect("small"), ElementsAre("CONNACK"));
+  clients.clear();  // and all of it is free again
+  world.settle();
+  for (int i = 0; i < 2; ++i) {
+    clients.emplace_back(world).send_bytes(part);
+    world.settle();
+  }
+  EXPECT_EQ(world.counters().connections, 3u);
+  world.pass(11s);
+  EXPECT_EQ(world.counters().connections, 1u);
+  for (int i = 0; i < 2; ++i) {
+    clients.emplace_back(world).send_bytes(part);
+    world.settle();
+  }
+  EXPECT_EQ(world.counters().connections, 3u);
+}
+
+TEST(Connect, WhatMayNotBeFirstIsNotWaitedFor) {
+  World world;
+  TestClient a(world);
+  a.send_bytes({0x30, 0x80, 0x80, 0x10});
+  EXPECT_THAT(a.got(), ElementsAre("closed"));
 }
 
 TEST(Connect, IsFirstAndOnce) {

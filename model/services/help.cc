@@ -88,6 +88,8 @@ std::string help_text(const CLI::App& app, std::string_view example, std::string
   if (!app.get_footer().empty()) text += '\n' + app.get_footer() + '\n';
   text += "\nExample: " + std::string(example) + '\n';
   text += "Exit status: " + std::string(statuses.empty() ? kUsualStatuses : statuses) + '\n';
+  text +=
+      "With every service: --secrets, --data, --events, --once and more, see culvert-node --help\n";
   return text;
 }
 

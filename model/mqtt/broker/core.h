@@ -62,7 +62,6 @@ class Core {
   net::Time now() const { return now_; }
   uint32_t packet_limit() const { return options_.packet_bytes; }
   void greeted(Connection& c);  // after a read, and when it is no longer a stranger
-  void greeted(Connection& c);  // after a read, and when it is no longer a stranger
   bool parks() const { return commits_.behind(); }
   void park(Connection& connection);  // until the store has caught up
 
@@ -300,7 +299,6 @@ class Core {
   Wheel wheel_;
   std::set<std::tuple<net::Time, SessionIndex, Due>> due_;
   net::Timer due_timer_, sweep_timer_;
-  size_t greeting_bytes_ = 0;  // read of CONNECT and AUTH packets that are not complete
   size_t greeting_bytes_ = 0;  // read of CONNECT and AUTH packets that are not complete
   net::Time new_connections_until_{-1'000'000'000};  // the rate is used up to here; at first, not
   size_t turned_away_ = 0;  // connections over the limit, heard until their CONNECT

@@ -180,12 +180,11 @@ void Core::flush_turn() {
 }
 
 // One write a connection and turn, so that messages from many sources share it. But while only one
-// connection is read in a turn, there is nothing to wait for.
+// connection is read in a turn, there is nothing to wait for. (A commit costs more than a write,
+// and always waits for the others of its turn.)
 void Core::after_read() {
   ++reads_;
-  if (batching_) return;
-  commits_.flush();
-  flush_dirty();
+  if (!batching_) flush_dirty();
 }
 
 void Core::commit_done() {

@@ -35,6 +35,11 @@ int complain(std::string_view sentence, int status) {
   return status;
 }
 
+// The exit status of wrong options, and of a start that fails. To Nagios 1 is WARNING and 2
+// CRITICAL: what was never checked is UNKNOWN (monitoring-plugins, plugin return codes).
+int misused(const std::string& service) { return service == "mqtt-monitor" ? 3 : 2; }
+int not_started(const std::string& service) { return service == "mqtt-monitor" ? 3 : 1; }
+
 std::string sentence_of(const net::Status& status) {
   return status.detail.empty() ? std::string(to_string(status.error)) : status.detail;
 }
@@ -100,7 +105,7 @@ int run(const Options& options) {
   linux_host::LinuxHost host(loop, std::move(host_options));
 
   auto service = services::make(host, options.service);
-  if (!service) return complain(service.status().detail, 2);
+  if (!service) return complain(service.status().detail, misused(options.service[0]));
 
   const auto opened = open_events(options.events, (*service)->prints());
   if (!opened) return complain(opened.status().detail, 2);
@@ -152,7 +157,8 @@ int run(const Options& options) {
   // A service starts from the loop, in both worlds.
   host.post([&] {
     if (const net::Status well = (*service)->start(); !well) {
-      status = complain(options.service[0] + ": " + sentence_of(well), 1);
+      status =
+          complain(options.service[0] + ": " + sentence_of(well), not_started(options.service[0]));
       loop.stop();
       return;
     }
@@ -192,7 +198,7 @@ int main(const std::string& program, std::vector<std::string> arguments) {
   const bool command = is_command(name);
   if (command) called = program.c_str() + program.size() - name.size();
   const auto options = command ? parse_command(name, std::move(arguments)) : parse(arguments);
-  if (!options) return complain(options.status().detail, 2);
+  if (!options) return complain(options.status().detail, misused(command ? name : std::string()));
   switch (options->what) {
     case Options::Do::help:
       std::fputs(help().c_str(), stdout);

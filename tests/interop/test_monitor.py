@@ -65,6 +65,9 @@ def test_the_plugins_line_and_exit_status(lab):
     assert status == 2 and " loopback failed " in line or " suback failed " in line, line
     status, line, _ = plugin(lab, "--broker", "nowhere.invalid:1883", "--patience-ms", "3000")
     assert status == 2 and " name failed " in line, line
+    # What was never checked is UNKNOWN, not CRITICAL.
+    for wrong in (("--no-such",), (), (*broker, "--cafile", "missing")):
+        assert plugin(lab, *wrong)[:2] == (3, ""), wrong
 
 
 def test_a_refused_login_fails_in_connack(lab):

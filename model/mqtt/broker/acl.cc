@@ -181,8 +181,7 @@ net::Result<Acl> Acl::parse(std::string_view text) {
       continue;
     }
     if (what != "topic" && what != "pattern")
-      return wrong("begins with '" + std::string(what.substr(0, 40)) +
-                   "': there are topic, user and pattern");
+      return wrong("begins with none of topic, user and pattern");  // it may be anything: a secret
     auto rule = parse_rule(rest, what == "pattern");
     if (!rule) return wrong(rule.status().detail);
     if (++rules > kMostRules) return wrong("is one rule too many");

@@ -102,7 +102,7 @@ TEST(Acl, RefusesWhatItDoesNotUnderstandWithTheLine) {
       {"topic\n", "line 1 names no topic"},
       {"\n\ntopic read\t\n#", "line 3"},
       {"user\n", "line 1 names no user"},
-      {"topc read x\n", "line 1 begins with 'topc'"},
+      {"topc read x\n", "line 1 begins with none of topic, user and pattern"},
       {"topic read a/#/b\n", "'a/#/b' is no topic filter"},
       {"pattern %c+\n", "'%c+' is no topic filter"},
       {"topic read $share/g/x\n", "is no topic filter"},

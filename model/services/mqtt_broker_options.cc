@@ -262,6 +262,9 @@ net::Status settle(MqttBrokerOptions& o) {
   });
   if (tls && (o.certificate.empty() || o.key.empty()))
     return wrong("TLS needs --certificate and --key");
+  // A scenario's --bind has a certificate whichever kind of door it draws.
+  if (!tls && o.bind.is_none() && !o.certificate.empty())
+    return wrong("--certificate without TLS: give --tls-listen or --wss-listen");
   if (o.client_certificates != "none" && o.trust.empty())
     return wrong("--client-certificates needs --trust");
   if (o.access.certificate_is_user && o.client_certificates == "none")

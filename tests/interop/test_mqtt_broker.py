@@ -274,6 +274,8 @@ LISTEN = ("--listen", "127.0.0.1:0")
 
 @pytest.mark.parametrize("options, sentence", [
     ((), "nobody could come in"),
+    (("--listen", "127.0.0.1:0", "--anonymous", "--certificate", "c", "--key", "k"),
+     "--certificate without TLS"),
     (LISTEN, "nobody would be let in"),
     (("--tls-listen", "127.0.0.1:0", "--anonymous"), "TLS needs --certificate and --key"),
     ((*LISTEN, "--client-certificates", "required", "--anonymous"), "--client-certificates needs --trust"),

@@ -160,6 +160,8 @@ net::Result<std::unique_ptr<net::Listener>> Ns3Host::listen(const net::ListenOpt
       options));
 }
 
+constexpr int kPortTries = 64;  // ours: until then half of all ports would have to be ending
+
 net::Result<std::unique_ptr<net::Dial>> Ns3Host::dial(const net::DialOptions& options,
                                                       net::DialDone done) {
   const net::IpAddress& to = options.remote.ip;
@@ -177,7 +179,13 @@ net::Result<std::unique_ptr<net::Dial>> Ns3Host::dial(const net::DialOptions& op
   if (route && (wanted.ip.is_none() || wanted.ip.is_any())) wanted.ip = route->source;
   PortLease lease;
   if (refusal.ok()) {
-    const auto local = parts_->bind(parts_->tcp_ports, wanted, options.share_port, to.family());
+    auto local = parts_->bind(parts_->tcp_ports, wanted, options.share_port, to.family());
+    // As on Linux: a port whose last connection to there still ends, with nobody holding it, is
+    // passed over.
+    for (int tries = 0; tries < kPortTries && wanted.port == 0 && local &&
+                        parts_->tcp->find(*local, options.remote) != nullptr;
+         ++tries)
+      local = parts_->bind(parts_->tcp_ports, wanted, options.share_port, to.family());
     if (local) {
       wanted = *local;
       lease = PortLease(parts_->tcp_ports, wanted, options.share_port);

@@ -250,6 +250,37 @@ TEST(Ns3HostTcp, the_round_trip_is_known_from_the_handshake_and_a_lost_first_seg
   }
 }
 
+// Six hundred connections that are still ending have six hundred ports of 28,232.
+TEST(Ns3HostTcp, a_port_whose_connection_still_ends_is_passed_over) {
+  Lab lab;
+  net::ListenOptions listen;
+  listen.local = {address("10.2.0.2"), 7000};
+  auto listener = std::move(*lab.right->listen(listen));
+  std::vector<std::unique_ptr<net::Stream>> taken;
+  for (int round = 0; round < 2; ++round) {
+    std::vector<std::unique_ptr<net::Dial>> dials;
+    std::vector<std::unique_ptr<net::Stream>> streams;
+    std::string why;
+    net::DialOptions dial;
+    dial.remote = listen.local;
+    dial.timeout = 20s;
+    size_t done = 0;
+    for (int i = 0; i < 600; ++i)
+      dials.push_back(std::move(*lab.left->dial(dial, [&](auto result) {
+        ++done;
+        if (result)
+          streams.push_back(std::move(*result));
+        else
+          why = result.status().to_string();
+      })));
+    lab.run_until([&] {
+      while (auto stream = listener->accept()) taken.push_back(std::move(stream));
+      return done == 600;
+    });
+    EXPECT_EQ(streams.size(), 600u) << why;
+  }
+}
+
 // As long as data carries every acknowledgement, ns-3 echoes the time stamp of the last segment
 // that had a bare one.
 TEST(Ns3HostTcp, a_conversation_without_bare_acknowledgements_keeps_its_round_trip) {

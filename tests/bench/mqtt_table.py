@@ -54,3 +54,30 @@ def show(rows, quiet):
             if at == 0:
                 print("-" * (sum(widths) + 2 * len(widths) - 2))
     print("\n" + NOTES.format(quiet=quiet), flush=True)
+
+
+def markdown(rows):
+    """The same for docs/figures.md: mqtt_table.py out/bench-mqtt.json prints it."""
+    sections = {}
+    for row in rows:
+        sections.setdefault(row["section"], {}).setdefault(row["row"], []).append(row)
+    for section, named in sections.items():
+        groups = list(named.values())
+        headroom = any("headroom" in row for group in groups for row in group)
+        head = [section] + [cell for row in groups[0] for cell in (row["unit"], "mosquitto", "ratio")]
+        print("| " + " | ".join(head + (["generator ÷, rate / CPU"] if headroom else [])) + " |")
+        print("|" + "---|" * (len(head) + headroom))
+        for name, group in named.items():
+            cells = [name] + [cell for row in group
+                              for cell in (number(row["culvert"]), number(row["mosquitto"]), ratio(row))]
+            if headroom:
+                cells.append(" / ".join(f"{row['headroom']:.1f}" for row in group if "headroom" in row))
+            print("| " + " | ".join(cells) + " |")
+        print()
+
+
+if __name__ == "__main__":
+    import json
+    import sys
+    with open(sys.argv[1], encoding="utf-8") as file:
+        markdown(json.load(file)["rows"])

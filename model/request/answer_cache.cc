@@ -28,9 +28,8 @@ AnswerCache::Found AnswerCache::begin(std::string_view reply_to, const Sequence&
   }
   Entry entry;
   entry.key = std::move(key);
-  entry.since = now;
   bytes_ += size_of(entry);
-  const auto at = entries_.insert(entries_.end(), std::move(entry));
+  const auto at = running_.insert(running_.end(), std::move(entry));
   index_.emplace(at->key, at);
   return {};
 }
@@ -38,14 +37,14 @@ AnswerCache::Found AnswerCache::begin(std::string_view reply_to, const Sequence&
 void AnswerCache::answered(std::string_view reply_to, const Sequence& sequence, Response response,
                            net::Time now) {
   const auto found = index_.find(key_of(reply_to, sequence));
-  if (found == index_.end()) return;  // its room was needed
+  if (found == index_.end() || !found->second->running) return;
   Entry& entry = *found->second;
   bytes_ -= size_of(entry);
   entry.response = std::move(response);
   entry.running = false;
   entry.since = now;
   bytes_ += size_of(entry);
-  entries_.splice(entries_.end(), entries_, found->second);
+  answered_.splice(answered_.end(), running_, found->second);
   make_room(now);
 }
 
@@ -57,13 +56,13 @@ void AnswerCache::forget(std::string_view reply_to, const Sequence& sequence) {
 void AnswerCache::erase(Entries::iterator at) {
   bytes_ -= size_of(*at);
   index_.erase(at->key);
-  entries_.erase(at);
+  (at->running ? running_ : answered_).erase(at);
 }
 
 void AnswerCache::make_room(net::Time now) {
-  while (!entries_.empty() && (entries_.size() > most_entries_ || bytes_ > most_bytes_ ||
-                               entries_.front().since + age_ <= now))
-    erase(entries_.begin());
+  while (!answered_.empty() &&
+         (size() > most_entries_ || bytes_ > most_bytes_ || answered_.front().since + age_ <= now))
+    erase(answered_.begin());
 }
 
 }  // namespace culvert::request

@@ -1,5 +1,6 @@
 // The answers of late: a request that comes again, by a retry or by QoS 1, is answered from here
-// and runs once. Bounded by number, bytes and age. Pure.
+// and runs once. Answers are bounded by number, bytes and age; what runs is kept until it ends, so
+// that it never runs twice, and whoever lets it run bounds how many do. Pure.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +31,7 @@ class AnswerCache {
   // It was not run after all (refused, too late): the same number may come again.
   void forget(std::string_view reply_to, const Sequence& sequence);
 
-  size_t size() const { return entries_.size(); }
+  size_t size() const { return running_.size() + answered_.size(); }
   size_t bytes() const { return bytes_; }
 
  private:
@@ -38,9 +39,9 @@ class AnswerCache {
     std::string key;
     Response response;
     bool running = true;
-    net::Time since{0};
+    net::Time since{0};  // answered
   };
-  using Entries = std::list<Entry>;  // oldest first
+  using Entries = std::list<Entry>;
   static std::string key_of(std::string_view reply_to, const Sequence& sequence);
   static size_t size_of(const Entry& entry);
   void erase(Entries::iterator at);
@@ -48,7 +49,7 @@ class AnswerCache {
 
   size_t most_entries_, most_bytes_;
   net::Duration age_;
-  Entries entries_;
+  Entries running_, answered_;                                     // oldest first
   std::unordered_map<std::string_view, Entries::iterator> index_;  // keys live in the entries
   size_t bytes_ = 0;
 };

@@ -23,8 +23,9 @@ constexpr int kFormat = 1;                // user_version; ours
 constexpr int kMuchPages = 1000;          // 4 MB of WAL, SQLite's own default for checkpoints
 constexpr int kMostPages = 8192;     // 32 MB of WAL; ours: seldom enough not to show in latencies
 constexpr int kMostNewPages = 1000;  // which the database itself has yet to grow by; ours
+constexpr int kFarTooMany = 1250;    // of those: the loop lets the thread catch up first; ours
 constexpr int kLookPages = 250;      // of WAL, before both are judged again; ours
-constexpr off_t kReserve = 6 << 20;  // bytes; ours: kMostNewPages, kLookPages and a group more
+constexpr off_t kReserve = 6 << 20;  // bytes; ours: kFarTooMany, kLookPages and a group more
 const char* const kReserveSuffix = "-reserve";
 
 const std::string kFormatPragma = "PRAGMA user_version=" + std::to_string(kFormat);
@@ -184,6 +185,7 @@ Status StoreFile::transact(const net::StoreBatch* const* batches, size_t count) 
 
 void StoreFile::write(const Batches& batches, std::vector<Status>& outcomes) {
   const std::lock_guard<std::recursive_mutex> lock(mutex_);
+  if (new_pages_ >= kFarTooMany) tidy();  // the loop was faster than whoever tidies
   const Status status = transact(batches.data(), batches.size());
   outcomes.assign(batches.size(), status);
   if (status.error != Error::exhausted) return look_at_wal();
@@ -200,7 +202,7 @@ void StoreFile::write(const Batches& batches, std::vector<Status>& outcomes) {
 
 bool StoreFile::write_now(const Batches& batches) {
   const std::unique_lock<std::recursive_mutex> lock(mutex_, std::try_to_lock);
-  if (!lock || !transact(batches.data(), batches.size())) return false;
+  if (!lock || new_pages_ >= kFarTooMany || !transact(batches.data(), batches.size())) return false;
   look_at_wal();
   return true;
 }
@@ -210,8 +212,8 @@ bool StoreFile::write_now(const Batches& batches) {
 void StoreFile::look_at_wal() {
   if (wal_pages_ < looked_at_ + kLookPages) return;
   looked_at_ = wal_pages_;
-  untidy_ = wal_pages_ >= kMostPages ||
-            integer(database_.get(), "PRAGMA page_count") >= file_pages_ + kMostNewPages;
+  new_pages_ = integer(database_.get(), "PRAGMA page_count") - file_pages_;
+  untidy_ = wal_pages_ >= kMostPages || new_pages_ >= kMostNewPages;
 }
 
 bool StoreFile::much() const { return wal_pages_ >= kMuchPages; }
@@ -230,7 +232,9 @@ bool StoreFile::fits_inside(const net::StoreBatch& batch) {
 // begins again.
 void StoreFile::move_wal() {
   give_up_reserve();
-  sqlite3_wal_checkpoint_v2(database_.get(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+  if (sqlite3_wal_checkpoint_v2(database_.get(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr,
+                                nullptr) == SQLITE_OK)
+    wal_is_empty();
   keep_reserve();
 }
 
@@ -267,7 +271,12 @@ void StoreFile::tidy() {
     return;
   // The next write begins the WAL anew and flushes its head: this one, in nobody's way.
   run(kFormatPragma.c_str());
+  wal_is_empty();
+}
+
+void StoreFile::wal_is_empty() {
   looked_at_ = 0;
+  new_pages_ = 0;
   file_pages_ = integer(database_.get(), "PRAGMA page_count");
 }
 

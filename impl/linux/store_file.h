@@ -27,7 +27,7 @@ class StoreFile {
   using Batches = std::vector<const net::StoreBatch*>;
   void write(const Batches& batches, std::vector<net::Status>& outcomes);
   // The same in one transaction, if that needs no waiting: nobody else has the file, and the disk
-  // takes it. False: nothing was written.
+  // takes it, and the WAL is not far behind with being tidied. False: nothing was written.
   bool write_now(const Batches& batches);
   // Moves what has gathered in the WAL into the database and flushes both: milliseconds, in which
   // nobody writes. Urgent if untidy(); worth a quiet moment if much().
@@ -56,6 +56,7 @@ class StoreFile {
   bool fits_inside(const net::StoreBatch& batch);
   void look_at_wal();
   void move_wal();
+  void wal_is_empty();
   void give_up_reserve();
   void keep_reserve();
   net::Status problem(const char* doing) const;
@@ -68,6 +69,7 @@ class StoreFile {
   std::atomic<bool> untidy_{false};
   int looked_at_ = 0;   // wal_pages_ when that was last judged
   int file_pages_ = 0;  // of the database after the last checkpoint
+  int new_pages_ = 0;   // by which the WAL will make it grow, when that was last judged
   Fd reserve_;          // room on the disk that is given up when there is no other
 };
 

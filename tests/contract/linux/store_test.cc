@@ -16,6 +16,7 @@
 #include <fstream>
 
 #include "impl/linux/host.h"
+#include "impl/linux/store_file.h"
 #include "model/net/random.h"
 
 namespace {
@@ -219,6 +220,33 @@ TEST(LinuxStore, a_full_disk_refuses_a_batch_keeps_the_rest_and_works_again_with
     EXPECT_TRUE((*store)->get("block/1"));
     EXPECT_FALSE((*store)->get("block/0"));
   });
+}
+
+// Whatever the loop writes, what the database must yet grow by stays below what is kept in reserve.
+TEST(LinuxStore, a_loop_faster_than_the_thread_cannot_outgrow_the_reserve) {
+  const Folder folder;
+  auto file = StoreFile::open(folder.path + "/box.db", false);
+  ASSERT_TRUE(file) << file.status().to_string();
+  const auto block = [](int i) {
+    return put("block/" + std::to_string(i), std::string(50'000, 'x'));
+  };
+  constexpr int kAll = 1000;
+  int i = 0;
+  for (int round = 0; round < 3; ++round) {
+    const int first = i;
+    for (; i < kAll; ++i) {  // nobody tidies
+      const StoreBatch batch = block(i);
+      if (!(*file)->write_now({&batch})) break;
+    }
+    EXPECT_GT(i - first, 4'000'000 / 50'000) << "round " << round;
+    EXPECT_LT(i - first, 6'291'456 / 50'000) << "round " << round;
+    const StoreBatch batch = block(i++);
+    std::vector<Status> outcomes;
+    (*file)->write({&batch}, outcomes);
+    ASSERT_EQ(outcomes.size(), 1u);
+    EXPECT_TRUE(outcomes[0]) << outcomes[0].to_string();
+  }
+  for (int j = 0; j < i; ++j) EXPECT_TRUE((*file)->get("block/" + std::to_string(j))) << j;
 }
 
 TEST(LinuxStore, a_disk_that_fails_to_write_is_told_and_later_commits_work) {

@@ -61,9 +61,9 @@ def test_delay_is_exact_to_a_fraction_of_a_millisecond(lab):
     _, (n0, n1) = wired(lab, "delay_ms=10")
     echo_at(n1)
     trips = round_trips(n0, "10.0.0.2", 60)[5:]
-    # Two crossings, and two kernels; a busy machine may only add to some of them.
-    assert min(trips) >= 20.0
-    assert statistics.quantiles(trips, n=4)[0] < 20.4
+    # Two crossings, two kernels and two Pythons; a busy machine only ever adds, and least to the best.
+    assert 20.0 <= min(trips) < 20.4
+    assert statistics.quantiles(trips, n=4)[0] < 21
 
 
 def test_jitter_is_between_nothing_and_its_bound_and_never_reorders(lab):
